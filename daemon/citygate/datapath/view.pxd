@@ -1,0 +1,77 @@
+# cython: language_level=3
+"""What a recogniser sees, and what it answers."""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from citygate.datapath.cursor cimport Cursor
+from citygate.datapath.endpoints cimport Endpoints
+
+
+cdef enum Answer:
+    NO = 0     # not this protocol, whatever follows in this direction (TCP) or in this datagram (UDP)
+    MORE = 1   # could be: ask again with the next bytes or datagram
+    YES = 2
+
+
+# A protocol the recognisers can tell. The catalogue says which service each one is (`recognise:` in its YAML);
+# names in catalogue form are in classify.pyx, and a test keeps both lists equal.
+cdef enum Protocol:
+    NONE = 0
+    DNS
+    HTTP
+    TLS
+    QUIC
+    SSH
+    SIP
+    STUN
+    RTP
+    SKYPE
+    SKYPEOUT
+    OPENVPN
+    WIREGUARD
+    IPSEC
+    L2TP
+    PPTP
+    BITTORRENT
+    ICMP
+    UNKNOWN        # given up
+    PROTOCOLS      # how many
+
+
+cdef enum:
+    HEAD = 16      # bytes kept of each earlier payload
+    SEEN = 8       # earlier payloads kept a flow: the first eight
+
+
+cdef struct Seen:
+    """One earlier payload of this flow."""
+    uint16_t length           # bytes on the wire
+    uint8_t from_client
+    uint8_t kept              # valid bytes in head
+    uint8_t head[HEAD]
+
+
+cdef struct Found:
+    """Filled by a recogniser that says YES (or MORE with a first guess)."""
+    const uint8_t* host       # server name, Host or DNS question inside the data; NULL when there is none
+    uint16_t host_length      # bytes
+    uint16_t protocol         # what it is; a recogniser of several sets it, else classify fills in its own
+    bint keep_asking          # the flow carries many messages, each named for itself (DNS, SIP)
+
+
+cdef struct View:
+    Cursor data               # UDP: this datagram's payload. TCP: this direction's stream from its first byte seen,
+                              # in order, up to the byte budget. Else: the IP payload
+    uint32_t length           # bytes of payload on the wire; data.left is smaller where the copy range cut it
+    uint8_t ip_proto          # IANA protocol number: 6, 17, 50, …
+    uint8_t family            # 4 or 6
+    bint from_client          # sent by the flow's originator
+    bint mid_stream           # TCP whose beginning was missed for sure (first payload seen is not the stream's start)
+    uint8_t client[16]        # network order; IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2)
+    uint8_t server[16]
+    uint16_t client_port      # 0 where the protocol has none
+    uint16_t server_port
+    uint64_t now              # milliseconds, monotonic (a capture's own clock in `classify`)
+    const Seen* seen          # earlier payloads, oldest first, both directions
+    uint32_t seen_count
+    uint32_t payloads         # all earlier payloads of the flow, kept or not
+    Endpoints* endpoints      # what other flows told about an address and port; may be NULL
