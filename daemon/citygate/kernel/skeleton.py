@@ -1,0 +1,246 @@
+"""The part of the table `inet citygate` that no policy changes: maps, sets and the way of a packet through the chains.
+
+``docs/kernel.md`` walks through it; ``nft list table inet citygate`` shows it. Loading it again flushes and refills the
+chains in one transaction and leaves maps, sets and base chains where they are: removing any base chain of the namespace
+drops every packet that waits in any queue.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+from citygate.kernel import marks
+
+TABLE = "citygate"
+
+# Dynamic sets with a counter an element: they outlive policies and the daemon.
+COUNTERS = ("passed", "blocked", "would_block", "unfiltered")
+# Maps the policy fills.
+POLICY_MAPS = ("zone4", "zone6", "decisions", "defaults", "failing", "remember")
+
+_KEY = f"meta mark & {marks.COUNTER:#x} . ct mark & {marks.CLASS:#x}"
+_ZONE = f"meta mark & {marks.ZONE:#x}"
+_NAMED = f"ct mark & {marks.CLASS:#x} != 0 ct mark & {marks.NOT_FINAL:#x} == 0"
+
+# A flow refused on its first packet never gets a conntrack entry that could keep its class. Both hashes stand for an
+# address pair: nft 1.0.6 aborts on an `update` of a map whose key is longer than 16 bytes.
+RECENT = ("recent_tcp4", "recent_udp4", "recent_other4", "recent_tcp6", "recent_udp6", "recent_other6")
+RECENT_SECONDS = 30
+
+# TCP without payload, told by lengths and never by flags: SYN and RST may carry data. nft cannot subtract, hence sets.
+_BARE4 = ", ".join(f"{h} . {d} . {4 * (h + d)}" for h in range(5, 16) for d in range(5, 16))
+_BARE6 = ", ".join(f"{d} . {4 * d}" for d in range(5, 16))
+
+
+def _recent_keys() -> dict[str, str]:
+    one, two = secrets.randbits(31) | 1, secrets.randbits(31) | 1
+    pair6 = " . ".join(f"jhash ip6 saddr . ip6 daddr mod 4294967295 seed {seed:#x}" for seed in (one, two))
+    return {
+        "recent_tcp4": "ip saddr . ip daddr . tcp sport . tcp dport",
+        "recent_udp4": "ip saddr . ip daddr . udp sport . udp dport",
+        "recent_other4": "ip saddr . ip daddr . meta l4proto",
+        "recent_tcp6": f"{pair6} . tcp sport . tcp dport",
+        "recent_udp6": f"{pair6} . udp sport . udp dport",
+        "recent_other6": f"{pair6} . meta l4proto",
+    }
+
+
+def _recent_type(name: str, key: str) -> str:
+    """The `typeof` of a recent map; ``@nh,0,32`` is what makes an integer field for a hash."""
+    return key if name.endswith("4") else f"@nh,0,32 . @nh,0,32 . {key.split(' . ', 4)[-1]}"
+
+
+def declarations(sizes: Mapping[str, int]) -> list[str]:
+    """Maps and sets, as `nft` commands. ``sizes``: elements a counter set may hold, by its name."""
+    lines = [
+        "map zone4 { type ipv4_addr : mark; flags interval; }",
+        "map zone6 { type ipv6_addr : mark; flags interval; }",
+        "map decisions { typeof meta mark . ct mark : verdict; }",
+        "map defaults { typeof meta mark : verdict; }",
+        "map failing { typeof meta mark : verdict; }",
+        "map remember { typeof meta mark : verdict; }",
+        "set bare4 { typeof ip hdrlength . tcp doff . ip length; }",
+        "set bare6 { typeof tcp doff . ip6 length; }",
+        "set answering { typeof meta nfproto; size 16; flags dynamic,timeout; timeout 2s; }",
+    ]
+    for name in COUNTERS:
+        key = "meta mark" if name == "unfiltered" else "meta mark . ct mark"
+        lines.append(f"set {name} {{ typeof {key}; size {sizes[name]}; flags dynamic; counter; }}")
+    for name, key in _recent_keys().items():
+        lines.append(
+            f"map {name} {{ typeof {_recent_type(name, key)} : meta mark; size 65535; flags dynamic,timeout; "
+            f"timeout {RECENT_SECONDS}s; }}"
+        )
+    return [line.replace(" ", f" inet {TABLE} ", 1) for line in lines]
+
+
+def elements() -> list[str]:
+    """Elements that no policy changes, as `nft` commands."""
+    return [f"add element inet {TABLE} bare4 {{ {_BARE4} }}", f"add element inet {TABLE} bare6 {{ {_BARE6} }}"]
+
+
+def chains(queues: range, native: bool) -> dict[str, tuple[str, ...]]:
+    """Chain name to its rules, base chains first. ``native``: the queue step is nftables' own."""
+    keys = _recent_keys()
+    skeleton: dict[str, tuple[str, ...]] = {
+        # 1. Which packets the daemon must see.
+        "steer": (
+            "type filter hook forward priority mangle - 5; policy accept;",
+            "meta mark set 0",
+            f"{_NAMED} accept",
+            "ct state invalid,untracked accept",
+            "meta l4proto { icmp, ipv6-icmp } ct state related accept",
+            "ip protocol tcp ip hdrlength . tcp doff . ip length @bare4 accept",
+            "ip6 nexthdr tcp tcp doff . ip6 length @bare6 accept",
+            "ct state new jump recall",
+            f"{_NAMED} accept",
+            "jump originator",
+            "meta mark 0 jump responder",
+            "meta mark 0 accept",
+            f"meta mark set meta mark & {marks.ZONE:#x} | {marks.ASK:#x}",
+        ),
+        # 3. What becomes of every packet.
+        "enforce": (
+            "type filter hook forward priority mangle + 5; policy accept;",
+            "ct state invalid,untracked goto unseen",
+            "meta mark != 0 jump answered",
+            "jump responder",
+            "meta mark != 0 goto both_ends",
+            "jump originator",
+            "meta mark 0 accept",
+            "jump judge",
+            f"update @passed {{ {_KEY} }}",
+            "meta mark set 0",
+        ),
+        # A flow refused on its first packet a moment ago: its class again, without asking.
+        "recall": (
+            *(f"meta mark set {key} map @{name}" for name, key in keys.items() if "other" not in name),
+            *(
+                f"meta l4proto != {{ tcp, udp }} meta mark set {key} map @{name}"
+                for name, key in keys.items()
+                if "other" in name
+            ),
+            "meta mark 0 return",
+            f"meta mark & {marks.CLASS:#x} vmap @remember",
+            "meta mark set 0",
+        ),
+        # The zone of each end, and which way the packet goes as that subscriber sees it. Ends are the original and the
+        # reply source: right under SNAT and port forwards, and for ICMP errors.
+        "originator": (
+            "meta mark set 0",
+            "meta mark set ct original ip saddr map @zone4",
+            "meta mark set ct original ip6 saddr map @zone6",
+            "meta mark 0 return",
+            f"ct direction reply meta mark set meta mark | {marks.DOWN:#x}",
+        ),
+        "responder": (
+            "meta mark set 0",
+            "meta mark set ct reply ip saddr map @zone4",
+            "meta mark set ct reply ip6 saddr map @zone6",
+            "meta mark 0 return",
+            f"ct direction original meta mark set meta mark | {marks.DOWN | marks.RESPONDER:#x} return",
+            f"meta mark set meta mark | {marks.RESPONDER:#x}",
+        ),
+        # The daemon's answer goes into the conntrack mark; a packet it never looked at goes its own way.
+        "answered": (
+            f"meta mark & {marks.ASK:#x} != 0 goto unanswered",
+            "update @answering { meta nfproto }",
+            f"meta mark & {marks.ANSWER:#x} vmap @remember",
+        ),
+        # Decisions end in a refusal or return; what has no name yet does not meet the default.
+        "judge": (
+            f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @decisions",
+            f"ct mark & {marks.CLASS:#x} 0 return",
+            f"{_ZONE} vmap @defaults",
+        ),
+        # The originator's end is asked first; counted as passed only when both have agreed.
+        "both_ends": (
+            "jump originator",
+            "meta mark != 0 jump judge",
+            "jump responder",
+            "jump judge",
+            f"update @passed {{ {_KEY} }}",
+            "jump originator",
+            f"meta mark != 0 update @passed {{ {_KEY} }}",
+            "meta mark set 0",
+            "accept",
+        ),
+        # Nobody looked at it: what needs no name still holds, then each end's on_failure.
+        "unanswered": (
+            "jump originator",
+            "meta mark != 0 jump judge",
+            "jump responder",
+            "meta mark != 0 jump judge",
+            "jump originator",
+            "meta mark != 0 jump fail",
+            "jump responder",
+            "meta mark != 0 jump fail",
+            "jump originator",
+            "meta mark != 0 jump passed_unanswered",
+            "jump responder",
+            "meta mark != 0 jump passed_unanswered",
+            "meta mark set 0",
+            "accept",
+        ),
+        "cause": (f"meta nfproto @answering meta mark set meta mark | {marks.QUEUE_FULL:#x}",),
+        "fail": (f"{_ZONE} vmap @failing",),
+        "fail_drop": (
+            f"meta mark & {marks.CAUSE:#x} == 0 jump cause",
+            f"meta mark set meta mark | {marks.DROPPED:#x}",
+            f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}",
+            "drop",
+        ),
+        "passed_unanswered": ("jump cause", f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}"),
+        # No conntrack expression matches these packets: zones from their own addresses.
+        "unseen": (
+            "meta mark set 0",
+            "meta mark set ip saddr map @zone4",
+            "meta mark set ip6 saddr map @zone6",
+            "meta mark != 0 jump unseen_end",
+            "meta mark set 0",
+            "meta mark set ip daddr map @zone4",
+            "meta mark set ip6 daddr map @zone6",
+            "meta mark 0 accept",
+            f"meta mark set meta mark | {marks.DOWN:#x}",
+            "jump unseen_end",
+            "meta mark set 0",
+            "accept",
+        ),
+        "unseen_end": (
+            f"ct state invalid meta mark set meta mark | {marks.INVALID:#x} goto fail_drop",
+            f"meta mark set meta mark | {marks.UNTRACKED:#x}",
+            f"{_ZONE} vmap @failing",
+            f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}",
+        ),
+        # No verdict stands behind an `update` in the same rule: a full set ends the rule without a word.
+        "refuse": (f"update @blocked {{ {_KEY} }}", f"ct state new {_NAMED} jump keep"),
+        "keep": (
+            *(f"update @{name} {{ {key} : ct mark }}" for name, key in keys.items() if "other" not in name),
+            *(
+                f"meta nfproto ipv{name[-1]} meta l4proto != {{ tcp, udp }} update @{name} {{ {key} : ct mark }}"
+                for name, key in keys.items()
+                if "other" in name
+            ),
+        ),
+        "act_drop": ("jump refuse", "drop"),
+        "act_reject": ("jump refuse", "meta l4proto tcp reject with tcp reset", "reject with icmpx admin-prohibited"),
+        "act_allow": (),
+    }
+    if native:  # 2. The queue: the hash is symmetric, so both directions of a flow meet in one queue.
+        spread = f"{queues.start}" if len(queues) == 1 else f"symhash mod {len(queues)} offset {queues.start}"
+        skeleton["ask"] = (
+            "type filter hook forward priority mangle; policy accept;",
+            f"meta mark & {marks.ASK:#x} != 0 queue flags bypass to {spread}",
+        )
+    return skeleton
+
+
+def class_chain(number: int, final: bool) -> tuple[str, str, int]:
+    """(chain name, its rule, key in `remember`) that puts a class into the conntrack mark.
+
+    A constant, because two registers cannot be merged by the distributions' kernels and other people's bits must stay.
+    """
+    value = number if final else number | marks.NOT_FINAL
+    name = f"set_{number}" if final else f"set_{number}_more"
+    return name, f"ct mark set ct mark & {0xFFFFFFFF ^ marks.ANSWER:#x} | {value:#x}", value

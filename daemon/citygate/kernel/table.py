@@ -1,0 +1,181 @@
+"""The table `inet citygate` in the kernel: made or adopted at start, edited by differences, read for its counters."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+from citygate.kernel import marks, nft, queue_step, skeleton
+from citygate.kernel.compile import Compiled
+from citygate.kernel.errors import KernelError
+from citygate.kernel.netlink import Element, Netlink, interval, marks_key
+
+_ON = f"inet {skeleton.TABLE}"
+_LINE = 1000  # elements in one command of a bulk load: nft's parser takes longer lines badly
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Packets and bytes (layer 3; a GSO packet counts once) as the kernel has them now."""
+
+    # (zone, class, passed | blocked | would_block, up | down) -> (packets, bytes)
+    packets: dict[tuple[int, int, str, str], tuple[int, int]]
+    # (zone, cause, passed | dropped, up | down) -> (packets, bytes)
+    unfiltered: dict[tuple[int, str, str, str], tuple[int, int]]
+    # counter set -> (elements in it, elements it has room for)
+    fill: dict[str, tuple[int, int]]
+
+
+class Kernel:
+    """The door to the kernel's tables. One for the life of the daemon; used from one thread at a time."""
+
+    def __init__(self, queues: range) -> None:
+        """``queues``: the queue numbers the daemon is bound to. Raises KernelError by name of what is missing."""
+        self._queues = queues
+        self._netlink = Netlink()
+        self.step = queue_step.probe()
+        self._now: Compiled | None = None
+        self._base: set[str] = set()
+
+    def close(self) -> None:
+        """Close the socket; the table stays."""
+        self._netlink.close()
+
+    def start(self, table: Compiled) -> bool:
+        """Make the table, or adopt the one that is there with its counters and recent refusals; tells whether it adopted."""
+        there = self._netlink.chains()
+        chains = skeleton.chains(self._queues, native=self.step == "native")
+        self._base = {name for name, rules in chains.items() if rules and rules[0].startswith("type ")}
+        wanted = chains | _class_chains(table.classes) | table.chains
+        lines = [f"add table {_ON}"]
+        for name in chains.keys() | (there - wanted.keys()):
+            hook = f" {{ {chains[name][0]} }}" if name in self._base else ""
+            lines.append(f"add chain {_ON} {name}{hook}")
+        lines += [f"add {line}" for line in skeleton.declarations(table.sizes)]
+        lines += [f"add chain {_ON} {name}" for name in wanted.keys() - chains.keys()]
+        # Every chain loses its rules before any map loses the elements that point to chains.
+        lines += [f"flush chain {_ON} {name}" for name in wanted.keys() | there]
+        lines += [f"flush map {_ON} {name}" for name in skeleton.POLICY_MAPS]
+        lines += skeleton.elements()
+        for name, rules in wanted.items():
+            lines += [f"add rule {_ON} {name} {rule}" for rule in rules if not rule.startswith("type ")]
+        for name, elements in _elements(table).items():
+            texts = [_as_text(name, element) for element in elements]
+            lines += [
+                f"add element {_ON} {name} {{ {', '.join(texts[at : at + _LINE])} }}" for at in range(0, len(texts), _LINE)
+            ]
+        # A base chain that this kernel's queue step does not use is left empty, never deleted.
+        lines += _delete_chains(there - wanted.keys() - {"ask"})
+        nft.load(lines)
+        if self.step == "xtables":
+            queue_step.ensure_xtables(self._queues)
+        self._now = table
+        return bool(there)
+
+    def edit(self, table: Compiled) -> None:
+        """Go over to another policy: new chains first, then all elements in one transaction, then chains nobody needs.
+
+        The middle step is the one that counts: until it every packet meets the old policy, from it on the new one.
+        """
+        if self._now is None:
+            raise RuntimeError("edit before start")
+        before, after = _all_chains(self._now), _all_chains(table)
+        fresh = {name: rules for name, rules in after.items() if name not in before}
+        lines = [f"add chain {_ON} {name}" for name in fresh]
+        lines += [f"add rule {_ON} {name} {rule}" for name, rules in fresh.items() for rule in rules]
+        if table.sizes != self._now.sizes:
+            lines += [f"add {line}" for line in skeleton.declarations(table.sizes)]
+        nft.load(lines)
+        try:
+            self._netlink.edit(_differences(_elements(self._now), _elements(table)))
+        except KernelError:
+            nft.load(_delete_chains(fresh))
+            raise
+        self._now = table
+        nft.load(_delete_chains(name for name in before if name not in after))
+
+    def counters(self) -> Counters:
+        packets: dict[tuple[int, int, str, str], tuple[int, int]] = {}
+        unfiltered: dict[tuple[int, str, str, str], tuple[int, int]] = {}
+        fill: dict[str, tuple[int, int]] = {}
+        sizes = self._netlink.set_sizes()
+        for name in skeleton.COUNTERS:
+            count = 0
+            for count, (key, seen, size) in enumerate(self._netlink.counters(name), 1):
+                mark = struct.unpack_from("=I", key)[0]
+                zone, way = (mark & marks.ZONE) >> marks.ZONE_SHIFT, "down" if mark & marks.DOWN else "up"
+                if name == "unfiltered":
+                    cause = marks.CAUSES[(mark & marks.CAUSE) >> marks.CAUSE_SHIFT]
+                    unfiltered[zone, cause, "dropped" if mark & marks.DROPPED else "passed", way] = (seen, size)
+                else:
+                    packets[zone, struct.unpack_from("=I", key, 4)[0], name, way] = (seen, size)
+            fill[name] = (count, sizes.get(name, 0))
+        return Counters(packets, unfiltered, fill)
+
+
+def remove() -> None:
+    """Take the table and the queue rule out of the kernel, counters and all.
+
+    Removing base chains drops every packet that waits in any queue of the namespace, also somebody else's.
+    """
+    queue_step.remove_xtables()
+    nft.load([f"add table {_ON}", f"delete table {_ON}"])
+
+
+def _delete_chains(names: Iterable[str]) -> list[str]:
+    """Commands that empty all of them first: they may go to one another."""
+    chains = sorted(names)
+    return [f"{verb} chain {_ON} {name}" for verb in ("flush", "delete") for name in chains]
+
+
+def _class_chains(classes: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
+    both = [skeleton.class_chain(number, final) for number in classes for final in (True, False)]
+    return {name: (rule,) for name, rule, _ in both}
+
+
+def _all_chains(table: Compiled) -> Mapping[str, tuple[str, ...]]:
+    return _class_chains(table.classes) | table.chains
+
+
+def _elements(table: Compiled) -> dict[str, list[Element]]:
+    """What each policy map holds."""
+
+    def zone(number: int) -> int:
+        return number << marks.ZONE_SHIFT
+
+    remember = [skeleton.class_chain(number, final) for number in table.classes for final in (True, False)]
+    return {
+        "zone4": [interval(prefix, zone(number)) for prefix, number in table.zone4.items()],
+        "zone6": [interval(prefix, zone(number)) for prefix, number in table.zone6.items()],
+        "decisions": [Element(marks_key(zone(z), c), chain=chain) for (z, c), chain in table.decisions.items()],
+        "defaults": [Element(marks_key(zone(z)), chain=chain) for z, chain in table.defaults.items()],
+        "failing": [Element(marks_key(zone(z)), chain=chain) for z, chain in table.failing.items()],
+        "remember": [Element(marks_key(value), chain=name, jump=True) for name, _, value in remember],
+    }
+
+
+def _differences(
+    before: Mapping[str, list[Element]], after: Mapping[str, list[Element]]
+) -> Iterator[tuple[bool, str, list[Element]]]:
+    """Deletions, then additions. An element's data cannot be replaced: it is deleted and added again."""
+    order: list[tuple[bool, Callable[[str], set[Element]]]] = [
+        (False, lambda name: set(before[name]) - set(after[name])),
+        (True, lambda name: set(after[name]) - set(before[name])),
+    ]
+    for add, select in order:
+        for name in skeleton.POLICY_MAPS:
+            if changed := select(name):
+                yield add, name, sorted(changed, key=lambda element: element.key)
+
+
+def _as_text(name: str, element: Element) -> str:
+    """An element in nft's words."""
+    if name in ("zone4", "zone6"):
+        start = (IPv4Network if len(element.key) == 4 else IPv6Network)(element.key)
+        first = int.from_bytes(element.key, "big")
+        after = int.from_bytes(element.end, "big") if element.end else 1 << start.max_prefixlen
+        return f"{start.network_address}/{start.max_prefixlen - (after - first).bit_length() + 1} : {element.number:#x}"
+    key = " . ".join(f"{number:#x}" for number in struct.unpack(f"={len(element.key) // 4}I", element.key))
+    return f"{key} : {'jump' if element.jump else 'goto'} {element.chain}"

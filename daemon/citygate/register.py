@@ -1,0 +1,94 @@
+"""Class and zone numbers, in an append-only file: a number once given keeps its meaning for ever.
+
+Conntrack marks and counter sets outlive the daemon, so the numbers in them must too. One JSON object a line, synced
+before the number is used: ``{"class": 5, "service": "skypeout", "provider": ""}`` or ``{"zone": 3, "key": "shenzhen"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+CLASSES = 32767  # 15 bits of the conntrack mark; 0 is "not yet named"
+ZONES = 16383  # 14 bits of the packet mark; 0 is "in no region"
+
+
+class RegisterError(Exception):
+    """The register cannot be read, written or extended; the text says which and where."""
+
+
+class Register:
+    """Numbers of classes and zones. Asking for an unknown one appends it. Not thread-safe: the daemon asks on one thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._classes: dict[tuple[str, str], int] = {}
+        self._zones: dict[str, int] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+            self._read()
+        except OSError as error:
+            raise RegisterError(f"{path}: the class register cannot be opened: {error.strerror}") from error
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def class_of(self, service: str, provider: str = "") -> int:
+        """The class number of a service by a provider (1 to 32767)."""
+        key = (service, provider)
+        if key not in self._classes:
+            number = self._next(self._classes.values(), CLASSES, "classes")
+            self._append({"class": number, "service": service, "provider": provider})
+            self._classes[key] = number
+        return self._classes[key]
+
+    def zone_of(self, key: str) -> int:
+        """The number of the zone with this key (1 to 16383)."""
+        if key not in self._zones:
+            number = self._next(self._zones.values(), ZONES, "zones")
+            self._append({"zone": number, "key": key})
+            self._zones[key] = number
+        return self._zones[key]
+
+    def classes(self) -> dict[int, tuple[str, str]]:
+        """Class number to (service, provider), all that were ever given."""
+        return {number: key for key, number in self._classes.items()}
+
+    def zones(self) -> dict[int, str]:
+        """Zone number to zone key, all that were ever given."""
+        return {number: key for key, number in self._zones.items()}
+
+    def _next(self, taken: object, limit: int, what: str) -> int:
+        number = len(taken) + 1  # type: ignore[arg-type]  # numbers are given without gaps
+        if number > limit:
+            raise RegisterError(f"{self._path}: all {limit} {what} are taken")
+        return number
+
+    def _append(self, entry: dict[str, int | str]) -> None:
+        try:
+            os.write(self._file, json.dumps(entry).encode() + b"\n")
+            os.fsync(self._file)
+        except OSError as error:
+            raise RegisterError(f"{self._path}: the class register cannot be written: {error.strerror}") from error
+
+    def _read(self) -> None:
+        text = self._path.read_bytes()
+        whole = text.rfind(b"\n") + 1
+        if whole < len(text):  # a line torn by a crash was never used: its number was not handed out
+            os.ftruncate(self._file, whole)
+        for place, line in enumerate(text[:whole].splitlines(), 1):
+            try:
+                entry = json.loads(line)
+                if "class" in entry:
+                    key, number = (str(entry["service"]), str(entry["provider"])), entry["class"]
+                    known: dict[object, int] = self._classes  # type: ignore[assignment]
+                else:
+                    key, number = str(entry["key"]), entry["zone"]  # type: ignore[assignment]
+                    known = self._zones  # type: ignore[assignment]
+                if number != len(known) + 1 or key in known:
+                    raise ValueError("number out of order")
+            except (ValueError, KeyError, TypeError) as error:
+                raise RegisterError(f"{self._path}:{place}:1: not a line of a class register: {error}") from error
+            known[key] = number
