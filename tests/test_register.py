@@ -39,7 +39,8 @@ def test_a_line_torn_by_a_crash_is_cut_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["junk", "[]", '{"class": 2, "service": "x", "provider": ""}', '{"zone": 1}', '{"class": 1, "service": "x"}', "7"]
+    "line",
+    ["junk", "[]", '{"class": 2, "service": "x", "provider": ""}', '{"zone": 1}', '{"class": 1, "service": "x"}', "7"],
 )
 def test_a_damaged_line_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
     path = tmp_path / "register"

@@ -1,7 +1,7 @@
 """Class and zone numbers, in an append-only file: a number once given keeps its meaning for ever.
 
 Conntrack marks and counter sets outlive the daemon, so the numbers in them must too. One JSON object a line, synced
-before the number is used: ``{"class": 5, "service": "skypeout", "provider": ""}`` or ``{"zone": 3, "key": "shenzhen"}``.
+before the number is used: ``{"class": 5, "service": "skypeout", "provider": ""}`` or ``{"zone": 3, "key": "north"}``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class RegisterError(Exception):
 
 
 class Register:
-    """Numbers of classes and zones. Asking for an unknown one appends it. Not thread-safe: the daemon asks on one thread."""
+    """Numbers of classes and zones. Asking for an unknown one appends it. Not thread-safe: one thread asks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

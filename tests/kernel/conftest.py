@@ -25,7 +25,7 @@ def world(lab: Lab) -> Iterator[World]:
     from citygate.kernel import remove
 
     with lab.inside("gw"):
-        kernel = Kernel(range(0, 1))
+        kernel = Kernel(range(1))
     yield World(lab, kernel)
     with lab.inside("gw"):
         remove()

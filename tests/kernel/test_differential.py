@@ -68,7 +68,12 @@ def draw_flows(seed: int) -> list[Flow]:
 
 @pytest.fixture
 def receivers(world: World) -> Iterator[dict[tuple[str, int], socket.socket]]:
-    made = {(address, port): world.udp(host, address, port) for ends in ENDS.values() for host, address in ends for port in PORTS}
+    made = {
+        (address, port): world.udp(host, address, port)
+        for ends in ENDS.values()
+        for host, address in ends
+        for port in PORTS
+    }
     yield made
     for each in made.values():
         each.close()
@@ -113,7 +118,9 @@ def test_real_packets_meet_the_reference_semantics(
                     came.add(int.from_bytes(receiver.recv(100)[2:4], "big"))
         for number, (flow, sender) in enumerate(sent):
             near, far = flow.ends(sender)
-            expected = decide_flow(index.find(near.address), index.find(far.address), flow.service, near, far, CATALOGUE)
+            expected = decide_flow(
+                index.find(near.address), index.find(far.address), flow.service, near, far, CATALOGUE
+            )
             got = Action.ALLOW if number in came else _refusal(sender)
             assert got == (expected.action or Action.ALLOW), (flow, policy)
             sender.close()

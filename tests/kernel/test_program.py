@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.kernel.program import Chains, Count, FarEnd, Leaf, Node, Branch, named, unnamed
+from citygate.kernel.program import Branch, Chains, Count, FarEnd, Leaf, Node, named, unnamed
 from citygate.policy.evaluate import Far, decide
 from citygate.policy.model import Action, Match, Mode, PortRange, Rule
 from citygate.policy.zones import Zone
@@ -15,7 +15,9 @@ from tests.kernel.policies import CATALOGUE, NETWORKS, region, rules
 
 FARS = st.builds(
     Far,
-    st.sampled_from([ip_address(text) for text in ("198.51.100.1", "198.51.100.200", "2001:db8:100::1", "10.20.0.1", "::1")]),
+    st.sampled_from(
+        [ip_address(text) for text in ("198.51.100.1", "198.51.100.200", "2001:db8:100::1", "10.20.0.1", "::1")]
+    ),
     st.just("udp"),
     st.sampled_from([53, 12340, 30000]),
 ) | st.builds(Far, st.just(ip_address("198.51.100.1")), st.just("tcp"), st.sampled_from([443, 451]))
@@ -35,7 +37,8 @@ def follow(node: Node, far: Far) -> tuple[Action | None, bool]:
 def holds(condition: FarEnd, far: Far) -> bool:
     at = not condition.networks or any(far.address in network for network in condition.networks)
     return at and (
-        not condition.ports or any(p.proto == far.proto and p.first <= (far.port or 0) <= p.last for p in condition.ports)
+        not condition.ports
+        or any(p.proto == far.proto and p.first <= (far.port or 0) <= p.last for p in condition.ports)
     )
 
 
@@ -53,7 +56,8 @@ def test_graphs_equal_the_reference(found: tuple[Rule, ...], default: Action, fa
 def test_many_conditions_make_few_chains() -> None:
     """Forty rules for forty ports, each for one service, once made a graph of 2^40 ways."""
     found = tuple(
-        Rule(f"r{port}", Match(services=("skype",), ports=(PortRange("udp", port, port),)), Action.DROP) for port in range(1, 41)
+        Rule(f"r{port}", Match(services=("skype",), ports=(PortRange("udp", port, port),)), Action.DROP)
+        for port in range(1, 41)
     )
     chains = Chains()
     chains.of(unnamed(found, Action.DROP, CATALOGUE))
@@ -63,7 +67,12 @@ def test_many_conditions_make_few_chains() -> None:
 
 def test_a_policy_of_a_thousand_rules_compiles() -> None:
     found = tuple(
-        Rule(f"r{n}", Match(services=("skype", "dns")[n % 2 : n % 2 + 1], ports=(PortRange("udp", n, n),)), action, mode=mode)
+        Rule(
+            f"r{n}",
+            Match(services=("skype", "dns")[n % 2 : n % 2 + 1], ports=(PortRange("udp", n, n),)),
+            action,
+            mode=mode,
+        )
         for n, (action, mode) in enumerate([(Action.DROP, Mode.MONITOR), (Action.DROP, Mode.ENFORCE)] * 500, 1)
     )
     chains = Chains()

@@ -76,7 +76,9 @@ def test_a_class_is_kept_in_the_conntrack_mark_beside_foreign_bits(
 
 
 @BOTH_FAMILIES
-def test_a_flow_that_is_not_final_is_asked_about_each_message(world: World, family: int, client: str, server: str) -> None:
+def test_a_flow_that_is_not_final_is_asked_about_each_message(
+    world: World, family: int, client: str, server: str
+) -> None:
     world.start(table())
     namer = world.namer()
     receiver, sender = world.udp("internet", server, 7000), world.udp("shenzhen", client)
@@ -206,19 +208,22 @@ def test_prefixes_move_between_zones_in_one_step(world: World, family: int, clie
             with suppress(BlockingIOError):
                 sender.sendto(name(BAD), (server, 7000))
 
+    def meets_next_packet(zone: int) -> None:
+        before = packets(world.counters(), zone, BAD, "blocked", "up")
+        until(lambda: packets(world.counters(), zone, BAD, "blocked", "up") > before, "no packet met the edit")
+
     thread = threading.Thread(target=stream)
     try:
         sender.sendto(name(BAD), (server, 7000))
         until(lambda: namer.answered == 1, "not asked")
         thread.start()
         for _ in range(20):
-            world.edit(table(zone4=split4, zone6=split6, decisions=decisions))
-            world.edit(table(zone4={whole4: SHENZHEN}, zone6={whole6: SHENZHEN}, decisions=decisions))
+            for zone, zone4, zone6 in ((OTHER, split4, split6), (SHENZHEN, {whole4: SHENZHEN}, {whole6: SHENZHEN})):
+                world.edit(table(zone4=zone4, zone6=zone6, decisions=decisions))
+                meets_next_packet(zone)
         stop.set()
         thread.join()
         assert arrived(receiver, 0.1) is None
-        counted = world.counters()
-        assert packets(counted, SHENZHEN, BAD, "blocked", "up") and packets(counted, OTHER, BAD, "blocked", "up")
     finally:
         stop.set()
         namer.stop()
@@ -265,7 +270,9 @@ def test_a_flow_between_two_regions_counts_at_both_ends_when_both_agree(world: W
         shanghai.sendto(name(BAD), ("10.10.0.5", 7000))
         until(lambda: packets(world.counters(), SHENZHEN, BAD, "blocked", "down") == 1, "not blocked by the second end")
         counted = world.counters()
-        assert packets(counted, SHANGHAI, GOOD, "passed", "up") == packets(counted, SHENZHEN, GOOD, "passed", "down") == 1
+        assert (
+            packets(counted, SHANGHAI, GOOD, "passed", "up") == packets(counted, SHENZHEN, GOOD, "passed", "down") == 1
+        )
         assert packets(counted, SHANGHAI, BAD, "passed", "up") == 0
     finally:
         namer.stop()
@@ -278,7 +285,9 @@ def test_a_flow_between_two_regions_counts_at_both_ends_when_both_agree(world: W
 def test_without_a_daemon_on_failure_holds_and_named_flows_stay_under_policy(
     world: World, family: int, client: str, server: str, on_failure: str
 ) -> None:
-    world.start(table(failing={SHENZHEN: "fail_drop"} if on_failure == "drop" else {}, decisions={(SHENZHEN, BAD): "act_drop"}))
+    world.start(
+        table(failing={SHENZHEN: "fail_drop"} if on_failure == "drop" else {}, decisions={(SHENZHEN, BAD): "act_drop"})
+    )
     namer = world.namer()
     receiver, sender = world.udp("internet", server, 7000), world.udp("shenzhen", client)
     late = world.udp("shenzhen", client)
@@ -305,9 +314,15 @@ def test_without_a_daemon_on_failure_holds_and_named_flows_stay_under_policy(
 
 @BOTH_FAMILIES
 def test_what_needs_no_name_holds_without_a_daemon(world: World, family: int, client: str, server: str) -> None:
-    port = {"p_1": (f"meta mark & {marks.RESPONDER:#x} == 0 meta l4proto udp ct reply proto-src {{ 7000 }} goto act_drop",)}
+    port = {
+        "p_1": (f"meta mark & {marks.RESPONDER:#x} == 0 meta l4proto udp ct reply proto-src {{ 7000 }} goto act_drop",)
+    }
     world.start(table(chains=port, decisions={(SHENZHEN, 0): "p_1"}))
-    refused, passed, sender = world.udp("internet", server, 7000), world.udp("internet", server, 7001), world.udp("shenzhen", client)
+    refused, passed, sender = (
+        world.udp("internet", server, 7000),
+        world.udp("internet", server, 7001),
+        world.udp("shenzhen", client),
+    )
     try:
         for to in (7000, 7001):
             sender.sendto(name(GOOD), (server, to))
@@ -364,7 +379,9 @@ def test_untracked_packets_get_on_failure_and_are_counted(
 
 
 @BOTH_FAMILIES
-def test_tcp_without_payload_is_not_queued_whatever_its_flags(world: World, family: int, client: str, server: str) -> None:
+def test_tcp_without_payload_is_not_queued_whatever_its_flags(
+    world: World, family: int, client: str, server: str
+) -> None:
     world.start(table())
     namer = world.namer()
     head = IP(src=client, dst=server) if family == 4 else IPv6(src=client, dst=server)
@@ -400,7 +417,9 @@ def test_a_daemon_that_falls_behind_is_told_from_one_that_is_away(world: World) 
         assert world.counters().unfiltered == {}
         stuck.unbind()
         other.sendto(name(GOOD), ("198.51.100.10", 7000))
-        until(lambda: (SHENZHEN, "queue_full", "passed", "up") in world.counters().unfiltered, "within 2 s of an answer")
+        until(
+            lambda: (SHENZHEN, "queue_full", "passed", "up") in world.counters().unfiltered, "within 2 s of an answer"
+        )
         other.close()
     finally:
         stuck.unbind()

@@ -1,4 +1,4 @@
-"""A policy as what the table `inet citygate` must hold: zones, decisions, chains. Pure: no kernel, no files but the register."""
+"""A policy as what the table `inet citygate` must hold. Pure: no kernel, and no file but the register."""
 
 from __future__ import annotations
 
@@ -71,5 +71,5 @@ def _sizes(zones: int, classes: int) -> dict[str, int]:
 
     A full set stops counting without a word. Memory is used an element, so room costs nothing.
     """
-    room = {name: zones * (classes + 1) * 2 for name in COUNTERS} | {"unfiltered": zones * 16}
+    room = dict.fromkeys(COUNTERS, zones * (classes + 1) * 2) | {"unfiltered": zones * 16}
     return {name: max(1 << 16, 1 << (2 * need).bit_length()) for name, need in room.items()}

@@ -1,4 +1,4 @@
-"""The bits of the marks and of the counters' keys (docs/architecture.md). All are in host order, as nftables keeps marks."""
+"""The bits of the marks and of the counters' keys (docs/architecture.md), in host order as nftables keeps marks."""
 
 CLASS = 0x7FFF  # packet and conntrack mark: the class
 NOT_FINAL = 0x8000  # packet and conntrack mark: named for now, keep asking

@@ -51,7 +51,7 @@ ATTRIBUTE = struct.Struct("=HH")  # struct nlattr
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of a map: key bytes as the kernel keeps them, and a chain to go to or a number. ``end``: of an interval."""
+    """One element of a map: key bytes as the kernel keeps them; a chain to go to, or a number; an interval's end."""
 
     key: bytes
     chain: str | None = None
@@ -92,8 +92,10 @@ class Netlink:
         self._socket.close()
 
     def edit(self, changes: Iterable[tuple[bool, str, list[Element]]]) -> None:
-        """One transaction of (add or delete, map name, elements). Raises KernelError and changes nothing on any error."""
-        messages = [self._message(_BATCH_BEGIN, _NLM_F_REQUEST, struct.pack("=BBH", 0, 0, socket.htons(10)), batch=True)]
+        """One transaction of (add or delete, map name, elements). On any error KernelError, and nothing is changed."""
+        messages = [
+            self._message(_BATCH_BEGIN, _NLM_F_REQUEST, struct.pack("=BBH", 0, 0, socket.htons(10)), batch=True)
+        ]
         said: dict[int, str] = {}
         for add, name, elements in changes:
             for attributes in _lists(elements, add):
@@ -103,7 +105,9 @@ class Netlink:
                 said[self._sequence] = f"{'add to' if add else 'delete from'} {name}"
         if not said:
             return
-        messages.append(self._message(_BATCH_END, _NLM_F_REQUEST, struct.pack("=BBH", 0, 0, socket.htons(10)), batch=True))
+        messages.append(
+            self._message(_BATCH_END, _NLM_F_REQUEST, struct.pack("=BBH", 0, 0, socket.htons(10)), batch=True)
+        )
         self._socket.send(b"".join(messages))
         failed: list[str] = []
         waiting = set(said)

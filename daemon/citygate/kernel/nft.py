@@ -34,7 +34,7 @@ def call(program: str, *arguments: str, text: str | None = None) -> subprocess.C
     except FileNotFoundError:
         package = _PACKAGES[program]
         raise KernelError(f"{program} is not installed (Debian package {package}: apt-get install {package})") from None
-    if done.returncode and ("Operation not permitted" in done.stderr or "Permission denied" in done.stderr):
+    if done.returncode and any(words in done.stderr for words in ("Operation not permitted", "Permission denied")):
         raise KernelError(f"{program} may not change the kernel's tables: run as root, or grant CAP_NET_ADMIN")
     return done
 

@@ -1,7 +1,7 @@
 """A zone's rules for one class, as a small decision graph, and the graph as nftables chains named by their content.
 
-The graph says what ``policy.evaluate`` says; a differential test keeps them equal. Chains are named by a digest of their
-rules, so a name never changes its meaning: an edit adds chains and drops what nothing points to, and never refills one.
+The graph says what ``policy.evaluate`` says; a differential test keeps them equal. Chains are named by a digest of
+their rules, so a name never changes its meaning: an edit adds chains and drops those nothing points to; none is refilled.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Leaf:
     action: Action | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # by identity: graphs share parts, and comparing them would follow every way
+@dataclass(
+    frozen=True, slots=True, eq=False
+)  # by identity: graphs share parts, and comparing them would follow every way
 class Count:
     """Count in `would_block` what a rule in monitor mode would have done, then go on."""
 
@@ -98,9 +100,9 @@ class _Move:
 def unnamed(rules: Sequence[Rule], default: Action, catalogue: Catalogue) -> Node:
     """The graph for class 0: an action only where every possible name leads to it, given the far end.
 
-    Walks the rules with the states that can be reached, then builds the graph from the end. Names that no later rule asks
-    for are one to it, so that many rules with conditions make few states. A policy that still makes more than 10,000 is
-    left undecided beyond them: its packets pass until they have a name.
+    Walks the rules with the states that can be reached, then builds the graph from the end. Names that no later rule
+    asks for are one to it, so that many rules with conditions make few states. A policy that still makes more than
+    10,000 is left undecided beyond them: its packets pass until they have a name.
     """
     every = frozenset(catalogue.services)
     names = [catalogue.matching(rule.match) for rule in rules]
@@ -116,7 +118,9 @@ def unnamed(rules: Sequence[Rule], default: Action, catalogue: Catalogue) -> Nod
         ways += len(states)
         if ways > _WAYS:
             break
-        moves.append({state: _move(rule, names[index] == every, names[index], asked_later[index + 1], state) for state in states})
+        moves.append(
+            {state: _move(rule, names[index] == every, names[index], asked_later[index + 1], state) for state in states}
+        )
         states = {to for move in moves[-1].values() for to in (move.yes, move.no) if isinstance(to, _State)}
 
     whole = len(moves) == len(rules)
@@ -219,7 +223,9 @@ def _conditions(far: FarEnd) -> list[str]:
         for family in [f for f in networks if networks[f]] or [""]:
             at = f" ct {direction} {family} saddr {{ {', '.join(networks[family])} }}" if family else ""
             for proto in [p for p in ports if ports[p]] or [""]:
-                spans = ", ".join(str(p.first) if p.first == p.last else f"{p.first}-{p.last}" for p in ports.get(proto, ()))
+                spans = ", ".join(
+                    str(p.first) if p.first == p.last else f"{p.first}-{p.last}" for p in ports.get(proto, ())
+                )
                 on = f" meta l4proto {proto} ct {direction} proto-src {{ {spans} }}" if proto else ""
                 lines.append(base + at + on)
     return lines

@@ -1,7 +1,7 @@
 """The one step that differs between kernels: packets marked "ask the daemon" go to NFQUEUE.
 
-Native: a base chain of our own table (``skeleton.chains``). Without ``CONFIG_NFT_QUEUE``: one xtables rule each for IPv4
-and IPv6. Never CPU fanout: it puts the two directions of a flow into different queues.
+Native: a base chain of our own table (``skeleton.chains``). Without ``CONFIG_NFT_QUEUE``: one xtables rule each for
+IPv4 and IPv6. Never CPU fanout: it puts the two directions of a flow into different queues.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def probe() -> str:
 
 
 def ensure_xtables(queues: range) -> None:
-    """The rule for each family, once and at the end of its chain; an older one for other queues goes after the new one came."""
+    """The rule for each family, once, at the end of its chain; one for other queues goes after the new one came."""
     for program in _FAMILIES:
         wanted = _rule(queues)
         if nft.call(program, "-t", "mangle", "-w", "-C", "FORWARD", *wanted).returncode:

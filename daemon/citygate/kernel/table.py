@@ -44,7 +44,7 @@ class Kernel:
         self._netlink.close()
 
     def start(self, table: Compiled) -> bool:
-        """Make the table, or adopt the one that is there with its counters and recent refusals; tells whether it adopted."""
+        """Make the table, or adopt the one that is there with its counters and recent refusals. Tells whether it adopted."""
         there = self._netlink.chains()
         chains = skeleton.chains(self._queues, native=self.step == "native")
         self._base = {name for name, rules in chains.items() if rules and rules[0].startswith("type ")}
@@ -64,7 +64,8 @@ class Kernel:
         for name, elements in _elements(table).items():
             texts = [_as_text(name, element) for element in elements]
             lines += [
-                f"add element {_ON} {name} {{ {', '.join(texts[at : at + _LINE])} }}" for at in range(0, len(texts), _LINE)
+                f"add element {_ON} {name} {{ {', '.join(texts[at : at + _LINE])} }}"
+                for at in range(0, len(texts), _LINE)
             ]
         # A base chain that this kernel's queue step does not use is left empty, never deleted.
         lines += _delete_chains(there - wanted.keys() - {"ask"})
@@ -102,8 +103,8 @@ class Kernel:
         fill: dict[str, tuple[int, int]] = {}
         sizes = self._netlink.set_sizes()
         for name in skeleton.COUNTERS:
-            count = 0
-            for count, (key, seen, size) in enumerate(self._netlink.counters(name), 1):
+            found = list(self._netlink.counters(name))
+            for key, seen, size in found:
                 mark = struct.unpack_from("=I", key)[0]
                 zone, way = (mark & marks.ZONE) >> marks.ZONE_SHIFT, "down" if mark & marks.DOWN else "up"
                 if name == "unfiltered":
@@ -111,7 +112,7 @@ class Kernel:
                     unfiltered[zone, cause, "dropped" if mark & marks.DROPPED else "passed", way] = (seen, size)
                 else:
                     packets[zone, struct.unpack_from("=I", key, 4)[0], name, way] = (seen, size)
-            fill[name] = (count, sizes.get(name, 0))
+            fill[name] = (len(found), sizes.get(name, 0))
         return Counters(packets, unfiltered, fill)
 
 

@@ -1,0 +1,47 @@
+"""The queue step of kernels without nft_queue, in the gateway's own iptables."""
+
+from __future__ import annotations
+
+import pytest
+
+from citygate.kernel import queue_step
+from citygate.kernel.queue_step import QueueStats
+from citygate.lab.topology import Lab
+from tests.kernel.world import Namer
+
+PROGRAMS = pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+
+
+def rules(lab: Lab, program: str) -> list[str]:
+    listed = lab.run("gw", [program, "-t", "mangle", "-S", "FORWARD"]).stdout.splitlines()
+    return [line for line in listed if line.startswith("-A")]
+
+
+@PROGRAMS
+def test_one_rule_whatever_happens(lab: Lab, program: str) -> None:
+    foreign = "-A FORWARD -p tcp -j NFQUEUE --queue-num 77"
+    lab.run("gw", [program, "-t", "mangle", *foreign.split()])
+    with lab.inside("gw"):
+        for queues in (range(1), range(1), range(4, 8), range(2)):
+            queue_step.ensure_xtables(queues)
+        ours = [rule for rule in rules(lab, program) if "citygate" in rule]
+        assert len(ours) == 1
+        assert "--mark 0x40000000/0x40000000" in ours[0] and "--queue-balance 0:1" in ours[0] and "bypass" in ours[0]
+        queue_step.remove_xtables()
+    assert rules(lab, program) == [foreign]
+    lab.run("gw", [program, "-t", "mangle", "-F", "FORWARD"])
+
+
+def test_the_step_is_one_this_kernel_has(lab: Lab) -> None:
+    with lab.inside("gw"):
+        assert queue_step.probe() in ("native", "xtables")
+
+
+def test_queue_figures_are_of_the_namespace(lab: Lab) -> None:
+    with lab.inside("gw"):
+        namer = Namer(5)
+        try:
+            assert queue_step.queue_stats() == {5: QueueStats(0, 0, 0, 0)}
+        finally:
+            namer.stop()
+        assert queue_step.queue_stats() == {}
