@@ -31,8 +31,9 @@ REGIONS = {
 # (host in the lab, address)
 ENDS = {
     4: [("shenzhen", "10.10.0.5"), ("shenzhen", "10.10.3.7"), ("shanghai", "10.20.0.5"), ("internet", "198.51.100.10")],
-    6: [("shenzhen", "fd00:10::5"), ("shenzhen", "fd00:10:0:37::7"), ("shanghai", "fd00:20::5"), ("internet", "2001:db8:100::10")],
-}  # fmt: skip
+    6: [("shenzhen", "fd00:10::5"), ("shenzhen", "fd00:10:0:37::7"), ("shanghai", "fd00:20::5")]
+    + [("internet", "2001:db8:100::10")],
+}
 PORTS = [53, 12340, 30000]
 FLOWS = 30  # an example
 
@@ -58,7 +59,7 @@ POLICIES = st.tuples(
 
 def draw_flows(seed: int) -> list[Flow]:
     draw = random.Random(seed)
-    found = []
+    found: list[Flow] = []
     while len(found) < FLOWS:
         source, target = draw.sample(ENDS[draw.choice([4, 6])], 2)
         if source[0] != target[0]:  # else the packet stays in the host

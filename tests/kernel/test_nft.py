@@ -12,7 +12,7 @@ from citygate.lab.topology import Lab
 
 def test_a_script_holds_whole_or_not_at_all(lab: Lab) -> None:
     with lab.inside("gw"):
-        with pytest.raises(KernelError, match="nft refused the table: .*nonsense"):
+        with pytest.raises(KernelError, match=r"nft refused the table: .*nonsense"):
             nft.load(["add table inet half", "add rule inet half nonsense accept"])
         assert "half" not in nft.call("nft", "list", "tables").stdout
 
@@ -37,6 +37,6 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 def test_a_missing_privilege_is_named(lab: Lab) -> None:
     """As nobody, in a process of its own."""
     script = "from citygate.kernel import nft; nft.load(['add table inet t'])"
-    program = "import os, sys; os.setgroups([]); os.setuid(65534); os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
-    done = lab.run("gw", [sys.executable, "-c", program, script])
+    as_nobody = "import os, sys; os.setgroups([]); os.setuid(65534); exec(sys.argv[1])"
+    done = lab.run("gw", [sys.executable, "-c", as_nobody, script])
     assert "KernelError" in done.stderr and "CAP_NET_ADMIN" in done.stderr, done.stderr

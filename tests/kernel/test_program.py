@@ -46,10 +46,7 @@ def holds(condition: FarEnd, far: Far) -> bool:
 def test_graphs_equal_the_reference(found: tuple[Rule, ...], default: Action, far: Far, service: str | None) -> None:
     zone = Zone("z", region("z", ["10.0.0.0/8"], found, default), found, ())
     expected = decide(zone, service, far, CATALOGUE)
-    if service:
-        node = named(found, default, service, CATALOGUE)
-    else:
-        node = unnamed(found, default, CATALOGUE)
+    node = named(found, default, service, CATALOGUE) if service else unnamed(found, default, CATALOGUE)
     assert follow(node, far) == (expected.action, bool(expected.would))
 
 

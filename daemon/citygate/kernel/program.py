@@ -1,7 +1,7 @@
 """A zone's rules for one class, as a small decision graph, and the graph as nftables chains named by their content.
 
 The graph says what ``policy.evaluate`` says; a differential test keeps them equal. Chains are named by a digest of
-their rules, so a name never changes its meaning: an edit adds chains and drops those nothing points to; none is refilled.
+their rules, so a name never changes its meaning: an edit adds chains and drops those nothing points to.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Kernel:
         self._netlink.close()
 
     def start(self, table: Compiled) -> bool:
-        """Make the table, or adopt the one that is there with its counters and recent refusals. Tells whether it adopted."""
+        """Make the table, or adopt the one that is there with its counters. Tells whether it adopted."""
         there = self._netlink.chains()
         chains = skeleton.chains(self._queues, native=self.step == "native")
         self._base = {name for name, rules in chains.items() if rules and rules[0].startswith("type ")}
