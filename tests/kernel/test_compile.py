@@ -40,7 +40,7 @@ def test_an_exception_is_a_zone_of_its_own(register: Register) -> None:
 def test_only_what_differs_from_the_default_is_stored(register: Register) -> None:
     table = compile_policy(policy(VOIP, default=Action.DROP, on_failure=Action.DROP), CATALOGUE, register)
     zone = register.zone_of("shenzhen")
-    assert table.defaults == {zone: "act_drop"} and table.failing == {zone: "fail_drop"}
+    assert table.defaults == {zone: "default_drop"} and table.failing == {zone: "fail_drop"}
     # every name leads to the same answer, so a flow needs none
     assert table.decisions == {(zone, 0): "act_drop"}
 

@@ -29,10 +29,10 @@ REGIONS = {
     "shanghai": (["10.20.0.0/16", "fd00:20::/48"], ["10.20.0.0/24"]),
 }
 # (host in the lab, address)
+INTERNET6 = [("internet", "2001:db8:100::10")]
 ENDS = {
     4: [("shenzhen", "10.10.0.5"), ("shenzhen", "10.10.3.7"), ("shanghai", "10.20.0.5"), ("internet", "198.51.100.10")],
-    6: [("shenzhen", "fd00:10::5"), ("shenzhen", "fd00:10:0:37::7"), ("shanghai", "fd00:20::5")]
-    + [("internet", "2001:db8:100::10")],
+    6: [("shenzhen", "fd00:10::5"), ("shenzhen", "fd00:10:0:37::7"), ("shanghai", "fd00:20::5"), *INTERNET6],
 }
 PORTS = [53, 12340, 30000]
 FLOWS = 30  # an example

@@ -60,10 +60,10 @@ def test_many_elements_are_one_transaction(door: Netlink) -> None:
 
 
 def test_counters_are_read_whole(door: Netlink) -> None:
-    texts = [f"{zone << 16:#x} . 0x5 counter packets {zone} bytes {zone * 1000}" for zone in range(1, 3001)]
+    texts = [f"{zone << 16:#x} . 0x5 . reply counter packets {zone} bytes {zone * 1000}" for zone in range(1, 3001)]
     nft.load([f"add element inet {skeleton.TABLE} passed {{ {', '.join(texts)} }}"])
     found = {key: (packets, size) for key, packets, size in door.counters("passed")}
-    assert found == {marks_key(zone << 16, 5): (zone, zone * 1000) for zone in range(1, 3001)}
+    assert found == {marks_key(zone << 16, 5, 1): (zone, zone * 1000) for zone in range(1, 3001)}
     assert door.set_sizes()["passed"] == 65536
     assert door.chains() == {"c"}
 

@@ -21,3 +21,7 @@ cdef bint recall(Endpoints* table, Kind kind, const uint8_t* address, uint16_t p
                  uint64_t* value) noexcept nogil
 cdef void tell(Endpoints* table, Kind kind, const uint8_t* address, uint16_t port, uint64_t now, uint64_t lifetime,
                uint64_t value) noexcept nogil
+
+
+cdef class Shared:
+    cdef Endpoints* table

@@ -42,20 +42,21 @@ cdef enum:
     SEEN = 8       # earlier payloads kept a flow: the first eight
 
 
+# One earlier payload of this flow.
 cdef struct Seen:
-    """One earlier payload of this flow."""
     uint16_t length           # bytes on the wire
     uint8_t from_client
     uint8_t kept              # valid bytes in head
     uint8_t head[HEAD]
 
 
+# Filled by a recogniser that says YES. Zeroed by the caller, ``protocol`` set to the recogniser's own.
 cdef struct Found:
-    """Filled by a recogniser that says YES (or MORE with a first guess)."""
-    const uint8_t* host       # server name, Host or DNS question inside the data; NULL when there is none
-    uint16_t host_length      # bytes
-    uint16_t protocol         # what it is; a recogniser of several sets it, else classify fills in its own
+    uint16_t protocol         # what it is; a recogniser of several sets it
+    uint16_t host_length      # bytes of host; 0 when there is none
+    uint8_t host[256]         # server name, Host or DNS question: lower case, dots between labels, no dot at the end
     bint keep_asking          # the flow carries many messages, each named for itself (DNS, SIP)
+    const char* why           # a static text of a few words for the event's `why`, such as "tls client hello"
 
 
 cdef struct View:
@@ -75,3 +76,4 @@ cdef struct View:
     uint32_t seen_count
     uint32_t payloads         # all earlier payloads of the flow, kept or not
     Endpoints* endpoints      # what other flows told about an address and port; may be NULL
+    bint last                 # the budget ends here: MORE is taken as NO, so say YES now if this is enough

@@ -47,7 +47,7 @@ def compile_policy(policy: Policy, catalogue: Catalogue, register: Register) -> 
         for class_, node in _graphs(zone, classes, catalogue).items():
             decisions[number, class_] = chains.of(node)
         if zone.region.default is not Action.ALLOW:
-            defaults[number] = chains.of(Leaf(zone.region.default))
+            defaults[number] = f"default_{zone.region.default}"
         if zone.region.on_failure is Action.DROP:
             failing[number] = "fail_drop"
     return Compiled(

@@ -8,11 +8,12 @@ ZONE = 0x3FFF_0000  # packet mark: the zone
 ZONE_SHIFT = 16
 
 # Low bits of the packet mark in `enforce`, beside the zone; there the class is read from the conntrack mark.
-DOWN = 0x1  # this packet goes to the subscriber
-RESPONDER = 0x2  # the zone was found at the responder's end
+RESPONDER = 0x2  # the zone is the responder's, not the originator's
 
-# Counter keys: zone and direction; `unfiltered` also says why, and what became of the packet.
-COUNTER = ZONE | DOWN
+# Counter keys: zone and end, class, conntrack direction. `unfiltered` has a mark alone, since some of its packets have
+# no conntrack entry: zone, direction, why, and what became of the packet.
+END = ZONE | RESPONDER
+DOWN = 0x1  # this packet goes to the subscriber
 CAUSE_SHIFT = 4
 CAUSES = ("no_daemon", "queue_full", "invalid", "untracked")
 QUEUE_FULL, INVALID, UNTRACKED = (CAUSES.index(cause) << CAUSE_SHIFT for cause in CAUSES[1:])

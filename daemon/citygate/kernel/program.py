@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from citygate.catalogue import Catalogue
 from citygate.kernel import marks
+from citygate.kernel.skeleton import KEY
 from citygate.policy.model import Action, Match, Mode, Network, PortRange, Rule
 
 
@@ -194,7 +195,7 @@ class Chains:
             return lines, unknown
         while not isinstance(node, Leaf):
             if isinstance(node, Count):
-                lines.append(f"update @would_block {{ meta mark & {marks.COUNTER:#x} . ct mark & {marks.CLASS:#x} }}")
+                lines.append(f"update @would_block {{ {KEY} }}")
                 node = node.then
                 continue
             if isinstance(node.yes, Leaf) or node.yes in self._names:

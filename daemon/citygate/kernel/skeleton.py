@@ -19,9 +19,12 @@ COUNTERS = ("passed", "blocked", "would_block", "unfiltered")
 # Maps the policy fills.
 POLICY_MAPS = ("zone4", "zone6", "decisions", "defaults", "failing", "remember")
 
-_KEY = f"meta mark & {marks.COUNTER:#x} . ct mark & {marks.CLASS:#x}"
+KEY = f"meta mark & {marks.END:#x} . ct mark & {marks.CLASS:#x} . ct direction"  # of the counter sets but `unfiltered`
 _ZONE = f"meta mark & {marks.ZONE:#x}"
-_NAMED = f"ct mark & {marks.CLASS:#x} != 0 ct mark & {marks.NOT_FINAL:#x} == 0"
+_NAMED = f"ct mark & {marks.ANSWER:#x} 0x1-{marks.CLASS:#x}"  # and final
+_ORIGINATOR = ("meta mark set ct original ip saddr map @zone4", "meta mark set ct original ip6 saddr map @zone6")
+_RESPONDER = ("meta mark set ct reply ip saddr map @zone4", "meta mark set ct reply ip6 saddr map @zone6")
+_COUNT_UNFILTERED = f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}"
 
 # A flow refused on its first packet never gets a conntrack entry that could keep its class. Both hashes stand for an
 # address pair: nft 1.0.6 aborts on an `update` of a map whose key is longer than 16 bytes.
@@ -65,7 +68,7 @@ def declarations(sizes: Mapping[str, int]) -> list[str]:
         "set answering { typeof meta nfproto; size 16; flags dynamic,timeout; timeout 2s; }",
     ]
     for name in COUNTERS:
-        key = "meta mark" if name == "unfiltered" else "meta mark . ct mark"
+        key = "meta mark" if name == "unfiltered" else "meta mark . ct mark . ct direction"
         lines.append(f"set {name} {{ typeof {key}; size {sizes[name]}; flags dynamic; counter; }}")
     for name, key in _recent_keys().items():
         lines.append(
@@ -100,19 +103,38 @@ def chains(queues: range, native: bool) -> dict[str, tuple[str, ...]]:
             "meta mark 0 accept",
             f"meta mark set meta mark & {marks.ZONE:#x} | {marks.ASK:#x}",
         ),
-        # 3. What becomes of every packet.
+        # 3. What becomes of every packet. The way of most packets is short: one end is a subscriber's, who began the flow.
+        # Its keys need no masks, since the mark is then the zone alone.
         "enforce": (
             "type filter hook forward priority mangle + 5; policy accept;",
-            "ct state invalid,untracked goto unseen",
             "meta mark != 0 jump answered",
-            "jump responder",
+            *_RESPONDER,
             "meta mark != 0 goto both_ends",
-            "jump originator",
-            "meta mark 0 accept",
-            "jump judge",
-            f"update @passed {{ {_KEY} }}",
+            *_ORIGINATOR,
+            "meta mark 0 goto outside",
+            f"meta mark . ct mark & {marks.CLASS:#x} vmap @decisions",
+            "meta mark vmap @defaults",
+            f"update @passed {{ meta mark . ct mark & {marks.CLASS:#x} . ct direction }}",
             "meta mark set 0",
         ),
+        # The originator's end is asked first; a packet counts as passed when both ends have agreed.
+        "both_ends": (
+            "jump originator",
+            "meta mark != 0 jump judge",
+            "jump responder",
+            "jump judge",
+            f"update @passed {{ {KEY} }}",
+            "jump originator",
+            f"meta mark != 0 update @passed {{ {KEY} }}",
+            "meta mark set 0",
+            "accept",
+        ),
+        # Either no end is a subscriber's, or no conntrack expression matches.
+        "outside": ("ct state invalid,untracked goto unseen", "accept"),
+        # Decisions end in a refusal or return; what has no name yet does not meet the default.
+        "judge": (f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @decisions", f"{_ZONE} vmap @defaults"),
+        "default_drop": (f"ct mark & {marks.CLASS:#x} 0 return", "goto act_drop"),
+        "default_reject": (f"ct mark & {marks.CLASS:#x} 0 return", "goto act_reject"),
         # A flow refused on its first packet a moment ago: its class again, without asking.
         "recall": (
             *(f"meta mark set {key} map @{name}" for name, key in keys.items() if "other" not in name),
@@ -125,46 +147,20 @@ def chains(queues: range, native: bool) -> dict[str, tuple[str, ...]]:
             f"meta mark & {marks.CLASS:#x} vmap @remember",
             "meta mark set 0",
         ),
-        # The zone of each end, and which way the packet goes as that subscriber sees it. Ends are the original and the
-        # reply source: right under SNAT and port forwards, and for ICMP errors.
-        "originator": (
-            "meta mark set 0",
-            "meta mark set ct original ip saddr map @zone4",
-            "meta mark set ct original ip6 saddr map @zone6",
-            "meta mark 0 return",
-            f"ct direction reply meta mark set meta mark | {marks.DOWN:#x}",
-        ),
+        # The zone of each end, 0 where it is no subscriber's. Ends are the original and the reply source: right under SNAT
+        # and port forwards, and for ICMP errors.
+        "originator": ("meta mark set 0", *_ORIGINATOR),
         "responder": (
             "meta mark set 0",
-            "meta mark set ct reply ip saddr map @zone4",
-            "meta mark set ct reply ip6 saddr map @zone6",
-            "meta mark 0 return",
-            f"ct direction original meta mark set meta mark | {marks.DOWN | marks.RESPONDER:#x} return",
-            f"meta mark set meta mark | {marks.RESPONDER:#x}",
+            *_RESPONDER,
+            f"meta mark != 0 meta mark set meta mark | {marks.RESPONDER:#x}",
         ),
         # The daemon's answer goes into the conntrack mark; a packet it never looked at goes its own way.
         "answered": (
             f"meta mark & {marks.ASK:#x} != 0 goto unanswered",
             "update @answering { meta nfproto }",
             f"meta mark & {marks.ANSWER:#x} vmap @remember",
-        ),
-        # Decisions end in a refusal or return; what has no name yet does not meet the default.
-        "judge": (
-            f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @decisions",
-            f"ct mark & {marks.CLASS:#x} 0 return",
-            f"{_ZONE} vmap @defaults",
-        ),
-        # The originator's end is asked first; counted as passed only when both have agreed.
-        "both_ends": (
-            "jump originator",
-            "meta mark != 0 jump judge",
-            "jump responder",
-            "jump judge",
-            f"update @passed {{ {_KEY} }}",
-            "jump originator",
-            f"meta mark != 0 update @passed {{ {_KEY} }}",
             "meta mark set 0",
-            "accept",
         ),
         # Nobody looked at it: what needs no name still holds, then each end's on_failure.
         "unanswered": (
@@ -183,15 +179,19 @@ def chains(queues: range, native: bool) -> dict[str, tuple[str, ...]]:
             "meta mark set 0",
             "accept",
         ),
-        "cause": (f"meta nfproto @answering meta mark set meta mark | {marks.QUEUE_FULL:#x}",),
+        "passed_unanswered": ("jump cause", _COUNT_UNFILTERED),
+        "cause": (
+            f"meta nfproto @answering meta mark set meta mark | {marks.QUEUE_FULL:#x}",
+            f"meta mark & {marks.RESPONDER:#x} == 0 ct direction reply meta mark set meta mark | {marks.DOWN:#x}",
+            f"meta mark & {marks.RESPONDER:#x} != 0 ct direction original meta mark set meta mark | {marks.DOWN:#x}",
+        ),
         "fail": (f"{_ZONE} vmap @failing",),
         "fail_drop": (
             f"meta mark & {marks.CAUSE:#x} == 0 jump cause",
             f"meta mark set meta mark | {marks.DROPPED:#x}",
-            f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}",
+            _COUNT_UNFILTERED,
             "drop",
         ),
-        "passed_unanswered": ("jump cause", f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}"),
         # No conntrack expression matches these packets: zones from their own addresses.
         "unseen": (
             "meta mark set 0",
@@ -211,10 +211,10 @@ def chains(queues: range, native: bool) -> dict[str, tuple[str, ...]]:
             f"ct state invalid meta mark set meta mark | {marks.INVALID:#x} goto fail_drop",
             f"meta mark set meta mark | {marks.UNTRACKED:#x}",
             f"{_ZONE} vmap @failing",
-            f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}",
+            _COUNT_UNFILTERED,
         ),
         # No verdict stands behind an `update` in the same rule: a full set ends the rule without a word.
-        "refuse": (f"update @blocked {{ {_KEY} }}", f"ct state new {_NAMED} jump keep"),
+        "refuse": (f"update @blocked {{ {KEY} }}", f"ct state new {_NAMED} jump keep"),
         "keep": (
             *(f"update @{name} {{ {key} : ct mark }}" for name, key in keys.items() if "other" not in name),
             *(

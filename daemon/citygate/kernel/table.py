@@ -106,14 +106,25 @@ class Kernel:
             found = list(self._netlink.counters(name))
             for key, seen, size in found:
                 mark = struct.unpack_from("=I", key)[0]
-                zone, way = (mark & marks.ZONE) >> marks.ZONE_SHIFT, "down" if mark & marks.DOWN else "up"
+                zone = (mark & marks.ZONE) >> marks.ZONE_SHIFT
                 if name == "unfiltered":
+                    way = "down" if mark & marks.DOWN else "up"
                     cause = marks.CAUSES[(mark & marks.CAUSE) >> marks.CAUSE_SHIFT]
                     unfiltered[zone, cause, "dropped" if mark & marks.DROPPED else "passed", way] = (seen, size)
                 else:
-                    packets[zone, struct.unpack_from("=I", key, 4)[0], name, way] = (seen, size)
+                    class_, reply = struct.unpack_from("=IB", key, 4)
+                    way = "up" if bool(mark & marks.RESPONDER) == bool(reply) else "down"
+                    add(packets, (zone, class_, name, way), seen, size)
             fill[name] = (len(found), sizes.get(name, 0))
         return Counters(packets, unfiltered, fill)
+
+
+def add(
+    counted: dict[tuple[int, int, str, str], tuple[int, int]], key: tuple[int, int, str, str], packets: int, size: int
+) -> None:
+    """A flow's two ends have elements of their own, which may say the same of one zone."""
+    before = counted.get(key, (0, 0))
+    counted[key] = (before[0] + packets, before[1] + size)
 
 
 def remove() -> None:

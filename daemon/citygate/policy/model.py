@@ -1,6 +1,7 @@
 """The typed model of a policy: what the loader makes of YAML and what everything else reads.
 
-Immutable; built by ``policy.load``, which reports places and sentences. Networks are ``ipaddress`` networks with no host bits.
+Immutable; built by ``policy.load``, which reports places and sentences. Networks are ``ipaddress`` networks with no
+host bits.
 """
 
 from __future__ import annotations

@@ -1,0 +1,218 @@
+"""The daemon's life: start, reload, stop. Everything that is not per packet.
+
+Order of a start: what may be refused comes first (configuration, policy, queues, files, addresses), then the kernel's
+table, then the packet loops. Order of a reload: register, kernel, classifiers, so that a class's chains exist before
+its number is handed out. A stop leaves the table in place: named flows stay under policy.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from citygate import config, inforce, metrics, systemd, watch
+from citygate.config import Config
+from citygate.datapath.batch import Queue, Worker
+from citygate.datapath.classify import Classifier
+from citygate.datapath.endpoints import Shared
+from citygate.events import EventLog
+from citygate.inforce import InForce
+from citygate.kernel import Counters, Kernel, KernelError, queue_stats
+from citygate.mailbox import Letter, Mailbox
+from citygate.policy.problem import PolicyError
+from citygate.register import Register, RegisterError
+
+FLOWS = 65536  # places in each queue's flow table, which holds only flows not yet named
+K = TypeVar("K")
+
+log = logging.getLogger(__name__)
+
+
+def run(config_file: Path) -> int:
+    """Filter until SIGTERM or SIGINT. Gives the exit status: 0 after a clean stop, else 1 and the reason is logged."""
+    systemd.start_logging()
+    try:
+        with ExitStack() as ending:
+            mailbox = ending.enter_context(Mailbox())
+            return Daemon(config.load(config_file), mailbox, ending).serve()
+    except PolicyError as error:  # of the configuration or the policy
+        for problem in error.problems:
+            log.error("%s", problem)
+    except (KernelError, RegisterError, OSError) as error:
+        log.error("citygate cannot run: %s", error)
+    return 1
+
+
+class Daemon:
+    """A running citygate. What it opens is closed by ``ending``, last opened first."""
+
+    def __init__(self, settings: Config, mailbox: Mailbox, ending: ExitStack) -> None:
+        """Everything that may be refused, before anything is changed but the register."""
+        self._settings = settings
+        self._mailbox = mailbox
+        self._ending = ending
+        self._seen = watch.fingerprint(settings.policies)
+        self._register = Register(settings.state / "register.jsonl")
+        ending.callback(self._register.close)
+        self._in_force = inforce.load(settings.policies, self._register)
+        self._reloads = metrics.Reloads()
+        self._kernel = Kernel(settings.queues.numbers)
+        self._kernel_lock = threading.Lock()  # the kernel's door is for one thread at a time
+        ending.callback(self._kernel.close)
+        self._open_queues()
+        self._events = self._open_events()
+        self._listens = self._serve_metrics()
+
+    def serve(self) -> int:
+        """Start, tell that it is ready, and do what the letters say until the end."""
+        with self._kernel_lock:
+            adopted = self._kernel.start(self._in_force.table)
+        self._applied(self._in_force)
+        self._start_threads()
+        where = f"{'adopted' if adopted else 'new'} table, {self._kernel.step} queue step"
+        log.info("ready: %s, %s, metrics %s", self._policy(), where, f"on {self._listens}" if self._listens else "off")
+        self._tell_ready()
+        while (letter := self._mailbox.get()) in (Letter.HANGUP, Letter.CHANGED):
+            if letter is Letter.HANGUP and self._events:
+                self._events.reopen()
+            self._reload()
+        systemd.notify("STOPPING=1")
+        log.info("stopping (%s): the table stays in place", letter.name.lower())
+        return 1 if letter is Letter.FAILED else 0
+
+    def _reload(self) -> None:
+        systemd.notify("RELOADING=1")
+        try:
+            new = inforce.load(self._settings.policies, self._register)
+            with self._kernel_lock:
+                self._edit(new)
+        except PolicyError as error:
+            for problem in error.problems:
+                log.error("%s", problem)
+            self._refused(f"the new one's problems: {len(error.problems)}")
+        except (KernelError, RegisterError, OSError) as error:
+            self._refused(str(error))
+        else:
+            for worker in self._workers:
+                worker.use(new.naming)
+            self._applied(new)
+            log.info("reloaded: %s", self._policy())
+        self._tell_ready()
+
+    def _edit(self, new: InForce) -> None:
+        try:
+            self._kernel.edit(new.table)
+        except KernelError as error:
+            # Somebody may have flushed the rule set: then the whole table is loaded, in one transaction.
+            log.warning("%s; loading the whole table", error)
+            self._kernel.start(new.table)
+
+    def _applied(self, new: InForce) -> None:
+        self._in_force = new
+        self._reloads.results["applied"] += 1
+        self._reloads.last_time = time.time()
+        self._reloads.last_failed = False
+
+    def _refused(self, why: str) -> None:
+        self._reloads.results["refused"] += 1
+        self._reloads.last_failed = True
+        log.error("reload refused, policy %s stays in force: %s", self._in_force.policy.revision, why)
+
+    def _policy(self) -> str:
+        policy, zones = self._in_force.policy, len(self._in_force.table.zones)
+        return f"policy {policy.revision}, regions: {len(policy.regions)}, zones: {zones}"
+
+    def _tell_ready(self) -> None:
+        refused = "; the last reload was refused" if self._reloads.last_failed else ""
+        systemd.notify(f"READY=1\nSTATUS={self._policy()}{refused}")
+
+    def _open_queues(self) -> None:
+        self._classifiers: list[Classifier] = []
+        self._workers: list[Worker] = []
+        endpoints = Shared()
+        length = self._settings.queues.length
+        for number in self._settings.queues.numbers:
+            try:
+                opened = Queue(number, length)
+            except OSError as error:
+                hint = "is another program bound to it, or CAP_NET_ADMIN missing?"
+                raise OSError(f"queue {number} cannot be opened ({error}): {hint}") from error
+            self._ending.callback(opened.close)
+            flows = max(FLOWS, 2 * length)  # a named flow stays until all that waited behind it has passed
+            classifier = Classifier(self._in_force.naming, endpoints=endpoints, flows=flows, queue_length=length)
+            self._classifiers.append(classifier)
+            self._workers.append(Worker(opened.fd, number, classifier))
+
+    def _open_events(self) -> EventLog | None:
+        if self._settings.events.to == "off":
+            return None
+        rings = [classifier.take_named for classifier in self._classifiers]
+        return EventLog(self._settings.events, rings, lambda: self._in_force)
+
+    def _serve_metrics(self) -> config.Listen | None:
+        if self._settings.metrics is None:
+            return None
+        sources = metrics.Sources(
+            in_force=lambda: self._in_force,
+            kernel=self._counters,
+            queues=queue_stats,
+            named=self._named,
+            classifiers=lambda: _sum(classifier.counts() for classifier in self._classifiers),
+            workers=lambda: _sum(worker.counts() for worker in self._workers),
+            events=self._event_counts,
+            reloads=self._reloads,
+        )
+        try:
+            server = metrics.Server(self._settings.metrics, sources)
+        except OSError as error:
+            raise OSError(f"metrics cannot be served on {self._settings.metrics}: {error.strerror}") from error
+        self._ending.callback(server.close)
+        return server.listens
+
+    def _counters(self) -> Counters:
+        with self._kernel_lock:
+            return self._kernel.counters()
+
+    def _named(self) -> Counter[tuple[int, int]]:
+        return _sum(classifier.named_flows() for classifier in self._classifiers)
+
+    def _event_counts(self) -> dict[str, int]:
+        if self._events is None:
+            # The classifiers keep a tally of all namings, whoever reads their rings.
+            uncounted = sum(classifier.counts()["tally_overflow"] for classifier in self._classifiers)
+            return {"written": 0, "off": self._named().total() + uncounted}
+        ring_full = sum(classifier.counts()["events_left_out"] for classifier in self._classifiers)
+        return self._events.counts() | {"ring_full": ring_full}
+
+    def _start_threads(self) -> None:
+        if self._events:
+            self._events.start()
+            self._ending.callback(self._events.stop)
+        for number, worker in zip(self._settings.queues.numbers, self._workers, strict=True):
+            thread = threading.Thread(target=worker.run, name=f"queue {number}")
+            thread.start()
+            self._ending.callback(thread.join)
+        for worker in self._workers:  # all are told to stop before the first is waited for
+            self._ending.callback(worker.stop)
+        stop = threading.Event()
+        watching = threading.Thread(target=self._watch, args=(stop,), name="watch")
+        watching.start()
+        self._ending.callback(watching.join)
+        self._ending.callback(stop.set)
+
+    def _watch(self, stop: threading.Event) -> None:
+        for _ in watch.changes(self._settings.policies, self._seen, stop):
+            self._mailbox.put(Letter.CHANGED)
+
+
+def _sum(counts: Iterable[Mapping[K, int]]) -> Counter[K]:
+    total: Counter[K] = Counter()
+    for count in counts:
+        total.update(count)
+    return total

@@ -1,0 +1,60 @@
+# cython: language_level=3
+"""One packet in, mark bits out."""
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from citygate.datapath.cursor cimport Cursor
+from citygate.datapath.decode cimport ODDITY_COUNT
+from citygate.datapath.endpoints cimport Endpoints, Shared
+from citygate.datapath.flow cimport FlowTable
+from citygate.datapath.naming cimport Names, Naming
+from citygate.datapath.recognise.table cimport Recogniser
+from citygate.datapath.ring cimport Ring
+from citygate.datapath.stream cimport Pool
+from citygate.datapath.tally cimport Tally
+
+
+cdef enum:
+    NOT_FINAL = 0x8000        # bit 15 of the mark: named for now, keep asking
+
+
+cdef struct Counts:
+    uint64_t packets          # each of them is in exactly one of the next three
+    uint64_t answered_0       # passed before its flow was named
+    uint64_t answered_final
+    uint64_t answered_not_final
+    uint64_t odd[ODDITY_COUNT]
+    uint64_t named            # flows a recogniser named
+    uint64_t renamed          # changes of class in a flow that is not final
+    uint64_t packets_to_name  # sums over ``named``
+    uint64_t payloads_to_name
+    uint64_t gave_up_packet_budget
+    uint64_t gave_up_byte_budget
+    uint64_t gave_up_no_recogniser
+    uint64_t gave_up_no_buffer
+
+
+cdef struct Core:             # all that judge() needs; no Python object in it
+    FlowTable flows
+    Pool pool
+    Ring ring
+    Tally tally
+    Counts counts
+    const Names* names
+    Endpoints* endpoints
+    const Recogniser* recognisers
+    uint64_t for_tcp          # which of them are asked: one bit each
+    uint64_t for_udp
+    uint64_t for_other
+    uint32_t packet_budget
+
+
+cdef uint32_t judge(Core* core, const Cursor* ip, uint32_t wire_size, uint64_t now, uint32_t packet_id,
+                    uint16_t zone) noexcept nogil
+
+
+cdef class Classifier:
+    cdef Core* core
+    cdef Naming naming        # owns core.names
+    cdef Shared endpoints     # owns core.endpoints
+    cdef uint32_t next_id
+    cdef bint busy            # a Worker's loop runs on it without the GIL

@@ -1,0 +1,479 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""A packet's way to its answer: decode, find the flow, ask the recognisers in table order, name the flow or give it up.
+
+The answer is what goes into the mark's lower half: 0 (no name yet), the class (final), or the class with NOT_FINAL.
+
+UDP: each datagram is asked about afresh until the packet budget is used up. TCP: each direction's stream is asked about
+whenever more of it is in order, a recogniser's NO holds for the direction; the flow is given up when nothing is left to
+ask, or when the budgets are used up. Other protocols: asked once, unless a recogniser wants more.
+A flow that carries many messages (``keep_asking``) is asked about each payload; of TCP, each segment for itself.
+A packet that cannot be decoded is answered with the unknown service, not final: its flow's next packet is looked at.
+"""
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+import os
+import socket
+
+from citygate.datapath.atomic cimport load64
+from citygate.datapath.cursor cimport Cursor, copy, over
+from citygate.datapath.decode cimport ACK_FLAG, FINE, ODDITY_COUNT, SYN_FLAG, TCP, UDP, Packet, decode
+from citygate.datapath.endpoints cimport Shared
+from citygate.datapath.flow cimport (
+    ASKING, NAMED, Flow, FlowKey, flows_free, flows_make, hash_of, key_of, look_up, make, passed, restart, settle, used,
+)
+from citygate.datapath.naming cimport SERVICE_NAME, Naming, service_for
+from citygate.datapath.recognise.table cimport Recogniser, recogniser_count, recognisers
+from citygate.datapath.ring cimport Record, front, pop, publish, reserve, ring_free, ring_make
+from citygate.datapath.stream cimport Stream, exhausted, feed, keep, open_at, pool_free, pool_make
+from citygate.datapath.tally cimport add, read_tally
+from citygate.datapath.view cimport HEAD, MORE, NONE, PROTOCOLS, SEEN, UNKNOWN, YES, Answer, Found, View
+
+from citygate.datapath.decode import ODDITIES
+from citygate.datapath.named import Named, Unnamed
+from citygate.datapath.recognise.table import PROTOCOL_NAMES
+
+cdef enum:
+    # A TCP stream that a recogniser wants more of may come in tiny segments: so many times the packet budget, then it
+    # is given up all the same.
+    PATIENCE = 8
+
+    # A five-tuple that was quiet this long is a new flow (Linux forgets an answered UDP flow after 120 s).
+    IDLE_MS = 120_000
+
+    FIRST_USER_PORT = 1024
+
+
+cdef uint32_t judge(Core* core, const Cursor* ip, uint32_t wire_size, uint64_t now, uint32_t packet_id,
+                    uint16_t zone) noexcept nogil:
+    """``ip``: the copy of a packet of ``wire_size`` bytes; ``now``: milliseconds; ``packet_id`` rises by one, wraps."""
+    cdef Packet packet
+    cdef uint32_t answer
+    core.counts.packets += 1
+    decode(ip, wire_size, &packet)
+    if packet.oddity == FINE:
+        answer = judge_flow(core, &packet, now, packet_id, zone)
+    else:
+        core.counts.odd[<int>packet.oddity] += 1
+        answer = core.names.class_of[core.names.service_of[<int>UNKNOWN]] | NOT_FINAL
+    if answer == 0:
+        core.counts.answered_0 += 1
+    elif answer & NOT_FINAL:
+        core.counts.answered_not_final += 1
+    else:
+        core.counts.answered_final += 1
+    return answer
+
+
+cdef uint32_t judge_flow(Core* core, const Packet* packet, uint64_t now, uint32_t packet_id,
+                         uint16_t zone) noexcept nogil:
+    cdef bint from_client = False
+    cdef Flow* flow = flow_of(core, packet, now, packet_id, zone, &from_client)
+    cdef View view
+    cdef Found found
+    flow.packets += 1
+    used(&core.flows, flow, now)
+    if flow.state == NAMED or packet.length == 0:
+        return answer_of(flow)
+    flow.payloads += 1
+    flow.bytes += packet.length
+    see(core, packet, flow, from_client, now, &view)
+    if ask_about(core, packet, flow, &view, &found):
+        name(core, flow, &view, &found, packet_id)
+    elif flow.named_class == 0 and gave_up(core, flow, &found):
+        name(core, flow, &view, &found, packet_id)
+    if flow.state == ASKING:
+        remember(packet, flow, from_client)
+    return answer_of(flow)
+
+
+cdef inline uint32_t answer_of(const Flow* flow) noexcept nogil:
+    if flow.named_class == 0:
+        return 0
+    return flow.named_class if flow.state == NAMED else flow.named_class | NOT_FINAL
+
+
+cdef Flow* flow_of(Core* core, const Packet* packet, uint64_t now, uint32_t packet_id, uint16_t zone,
+                   bint* from_client) noexcept nogil:
+    """The packet's flow, made if need be, and whether its originator sent the packet."""
+    cdef FlowKey key
+    cdef bint from_low = key_of(packet, &key)
+    cdef uint64_t hash = hash_of(&core.flows, &key)
+    cdef Flow* flow = look_up(&core.flows, &key, hash)
+    cdef bint syn = packet.tcp_flags & SYN_FLAG
+    if flow == NULL:
+        flow = make(&core.flows, &key, hash, packet_id, now)
+    elif begins_anew(core, packet, flow, from_low, now, packet_id):
+        restart(&core.flows, flow)
+    if flow.packets == 0 or (syn and not flow.from_syn and flow.payloads == 0):
+        flow.low_is_client = from_low == sent_by_client(packet)
+        flow.from_syn = syn
+        flow.zone = zone
+    from_client[0] = from_low == flow.low_is_client
+    if syn and not flow.streams[<int>from_client[0]].known:
+        open_at(&core.pool, &flow.streams[<int>from_client[0]], packet.seq)
+    return flow
+
+
+cdef bint begins_anew(Core* core, const Packet* packet, const Flow* flow, bint from_low, uint64_t now,
+                      uint32_t packet_id) noexcept nogil:
+    """Whether this entry is an earlier flow's: conntrack has forgotten it, or a bare SYN opens another connection.
+
+    A SYN that carries payload does not count: a client could use it to begin its budgets again and again.
+    """
+    cdef const Stream* stream
+    if <int64_t>(now - flow.last_ms) >= IDLE_MS:
+        return True
+    if flow.state == NAMED and passed(&core.flows, flow, packet_id, now):
+        return True
+    if (packet.tcp_flags & (SYN_FLAG | ACK_FLAG)) != SYN_FLAG or packet.length:
+        return False
+    stream = &flow.streams[<int>(from_low == flow.low_is_client)]
+    return stream.begun and stream.base != packet.seq
+
+
+cdef inline bint sent_by_client(const Packet* packet) noexcept nogil:
+    """Of a flow's first packet. A TCP connection joined in its middle: the end with the system port is the server."""
+    if packet.ip_proto != TCP:
+        return True
+    if packet.tcp_flags & SYN_FLAG:
+        return not packet.tcp_flags & ACK_FLAG
+    return not (packet.src_port < FIRST_USER_PORT <= packet.dst_port)
+
+
+cdef void see(Core* core, const Packet* packet, Flow* flow, bint from_client, uint64_t now,
+              View* view) noexcept nogil:
+    view.data = packet.payload
+    view.length = packet.length
+    view.ip_proto = packet.ip_proto
+    view.family = packet.family
+    view.from_client = from_client
+    view.mid_stream = False
+    memcpy(view.client, <const uint8_t*>packet.src if from_client else <const uint8_t*>packet.dst, 16)
+    memcpy(view.server, <const uint8_t*>packet.dst if from_client else <const uint8_t*>packet.src, 16)
+    view.client_port = packet.src_port if from_client else packet.dst_port
+    view.server_port = packet.dst_port if from_client else packet.src_port
+    view.now = now
+    view.seen = flow.seen
+    view.seen_count = flow.payloads_seen
+    view.payloads = flow.payloads - 1
+    view.endpoints = core.endpoints
+    view.last = flow.payloads >= core.packet_budget
+
+
+cdef bint ask_about(Core* core, const Packet* packet, Flow* flow, View* view, Found* found) noexcept nogil:
+    """Whether a recogniser said YES; ``found`` is then its answer."""
+    cdef uint64_t said_no = 0
+    cdef bint yes
+    memset(found, 0, sizeof(Found))
+    if packet.ip_proto == TCP:
+        if flow.named_class:
+            return ask(core, core.for_tcp, view, found, &said_no)
+        return ask_stream(core, packet, flow, view, found)
+    if packet.ip_proto == UDP:
+        return ask(core, core.for_udp, view, found, &said_no)
+    yes = ask(core, core.for_other, view, found, &said_no)
+    flow.ruled_out[0] = flow.ruled_out[1] = said_no
+    return yes
+
+
+cdef bint ask(Core* core, uint64_t whom, const View* view, Found* found, uint64_t* said_no) noexcept nogil:
+    """Ask those of the mask in table order. The first YES ends it."""
+    cdef size_t i = 0
+    cdef Answer answer
+    cdef Recogniser recogniser
+    while whom:
+        if whom & 1:
+            recogniser = core.recognisers[i]
+            found.protocol = recogniser.protocol
+            found.host_length = 0
+            found.keep_asking = False
+            found.why = NULL
+            answer = recogniser.ask(view, found)
+            if answer == YES:
+                if found.protocol == <uint16_t>NONE or found.protocol >= <uint16_t>PROTOCOLS:
+                    found.protocol = recogniser.protocol
+                return True
+            if answer != MORE:
+                said_no[0] |= <uint64_t>1 << i
+        whom >>= 1
+        i += 1
+    return False
+
+
+cdef bint ask_stream(Core* core, const Packet* packet, Flow* flow, View* view, Found* found) noexcept nogil:
+    """Put the segment in its place and ask about the stream if more of it is in order now."""
+    cdef int side = view.from_client
+    cdef Stream* stream = &flow.streams[side]
+    cdef bint begun = stream.begun
+    cdef uint32_t base = stream.base
+    cdef bint fresh = False
+    view.data = feed(&core.pool, stream, packet.seq, &packet.payload, packet.length, &fresh)
+    if begun and stream.base != base:
+        flow.ruled_out[side] = 0       # the stream begins elsewhere than was thought: ask everybody again
+    if not fresh:
+        return False
+    view.mid_stream = stream.mid_stream
+    view.last = exhausted(stream) or flow.payloads >= PATIENCE * core.packet_budget
+    if ask(core, core.for_tcp & ~flow.ruled_out[side], view, found, &flow.ruled_out[side]):
+        return True
+    if stream.buffer == 0:
+        keep(&core.pool, stream, stream.base, &view.data)
+    return False
+
+
+cdef bint gave_up(Core* core, const Flow* flow, Found* found) noexcept nogil:
+    """Whether nothing more is to be hoped for; ``found`` then says unknown and why."""
+    cdef const char* why = NULL
+    cdef uint64_t whom
+    cdef int side
+    cdef bint ruled_out[2]
+    cdef bint done[2]
+    if flow.key.ip_proto == UDP:
+        if flow.payloads >= core.packet_budget:
+            core.counts.gave_up_packet_budget += 1
+            why = b"packet budget"
+    else:
+        whom = core.for_tcp if flow.key.ip_proto == TCP else core.for_other
+        for side in range(2):
+            ruled_out[side] = whom & ~flow.ruled_out[side] == 0
+            done[side] = ruled_out[side] or (flow.key.ip_proto == TCP and exhausted(&flow.streams[side]))
+        if ruled_out[0] and ruled_out[1]:
+            core.counts.gave_up_no_recogniser += 1
+            why = b"no recogniser"
+        elif (flow.streams[0].lost or flow.streams[1].lost) and done[0] and done[1]:
+            core.counts.gave_up_no_buffer += 1
+            why = b"no buffer"
+        elif done[0] and done[1]:
+            core.counts.gave_up_byte_budget += 1
+            why = b"byte budget"
+        elif flow.payloads >= core.packet_budget * (PATIENCE if wanted(flow, done) else 1):
+            core.counts.gave_up_packet_budget += 1
+            why = b"packet budget"
+    if why == NULL:
+        return False
+    memset(found, 0, sizeof(Found))
+    found.protocol = UNKNOWN
+    found.why = why
+    return True
+
+
+cdef inline bint wanted(const Flow* flow, const bint* done) noexcept nogil:
+    """Whether a recogniser waits for more of a TCP stream that has begun."""
+    return (flow.streams[0].begun and not done[0]) or (flow.streams[1].begun and not done[1])
+
+
+cdef void name(Core* core, Flow* flow, const View* view, const Found* found, uint32_t packet_id) noexcept nogil:
+    """Give the flow its class, tell of it, and settle it when the name is final."""
+    cdef uint16_t service = service_for(core.names, found.protocol, found.host,
+                                        min(found.host_length, sizeof(found.host)))
+    cdef uint16_t named_class = core.names.class_of[service]
+    if flow.named_class != named_class:
+        if flow.named_class:
+            core.counts.renamed += 1
+        elif found.protocol != <uint16_t>UNKNOWN:
+            core.counts.named += 1
+            core.counts.packets_to_name += flow.packets
+            core.counts.payloads_to_name += flow.payloads
+        flow.named_class = named_class
+        flow.protocol = found.protocol
+        add(&core.tally, flow.zone, named_class)
+        record(core, flow, view, found, service)
+    if not found.keep_asking:
+        settle(&core.flows, flow, packet_id, view.now)
+
+
+cdef void record(Core* core, const Flow* flow, const View* view, const Found* found, uint16_t service) noexcept nogil:
+    cdef Record* to = reserve(&core.ring)
+    if to == NULL:
+        return
+    to.time_ms = view.now
+    to.bytes = flow.bytes
+    to.packets = flow.packets
+    to.payloads = flow.payloads
+    to.why = found.why
+    to.ip_proto = flow.key.ip_proto
+    to.family = flow.key.family
+    to.final = not found.keep_asking
+    to.protocol = found.protocol
+    to.named_class = flow.named_class
+    to.zone = flow.zone
+    to.client_port = view.client_port
+    to.server_port = view.server_port
+    to.host_length = min(found.host_length, sizeof(found.host))
+    memcpy(to.client, view.client, 16)
+    memcpy(to.server, view.server, 16)
+    memcpy(to.service, core.names.name_of[service], SERVICE_NAME)
+    memcpy(to.host, found.host, to.host_length)
+    publish(&core.ring)
+
+
+cdef void remember(const Packet* packet, Flow* flow, bint from_client) noexcept nogil:
+    """Keep the head of this payload for the recognisers."""
+    cdef int at = flow.payloads_seen
+    if at == SEEN:
+        return
+    flow.seen[at].length = <uint16_t>min(packet.length, <uint32_t>0xffff)
+    flow.seen[at].from_client = from_client
+    flow.seen[at].kept = <uint8_t>copy(&packet.payload, 0, flow.seen[at].head, HEAD)
+    flow.payloads_seen += 1
+
+
+cdef str address(const uint8_t* at, int family):
+    """As text; IPv4 out of its IPv4-mapped form."""
+    if family == 4:
+        return socket.inet_ntop(socket.AF_INET, (<const char*>at)[12:16])
+    return socket.inet_ntop(socket.AF_INET6, (<const char*>at)[:16])
+
+
+cdef class Classifier:
+    """One queue's flows and their names. See classify.pyi for the arguments."""
+
+    def __cinit__(self, Naming naming not None, *, Shared endpoints not None, flows=None,
+                  queue_length: int = 8192, events: int = 4096, packet_budget: int = 8, byte_budget: int = 4096,
+                  stream_buffers: int = 4096, forget: bool = True):
+        cdef size_t i
+        cdef const Recogniser* table = recognisers()
+        if flows is None:
+            flows = max(65536, 2 * queue_length)
+        for what, value, most in (
+            ("flows", flows, 1 << 24), ("queue_length", queue_length, 1 << 30), ("events", events, 1 << 20),
+            ("packet_budget", packet_budget, 1 << 16), ("byte_budget", byte_budget, 65536),
+            ("stream_buffers", stream_buffers, 1 << 20),
+        ):
+            if not 1 <= value <= most:
+                raise ValueError(f"classifier: {what} is {value}, expected 1 to {most}")
+        if recogniser_count() > 64:
+            raise ImportError("more recognisers than bits")
+        seed = os.urandom(16)
+        self.core = <Core*>calloc(1, sizeof(Core))
+        if (self.core == NULL or not pool_make(&self.core.pool, stream_buffers, byte_budget)
+                or not flows_make(&self.core.flows, &self.core.pool, flows, queue_length, forget,
+                                  int.from_bytes(seed[:8], "little"), int.from_bytes(seed[8:], "little"))
+                or not ring_make(&self.core.ring, events)):
+            raise MemoryError()
+        self.core.packet_budget = packet_budget
+        self.core.recognisers = table
+        for i in range(recogniser_count()):
+            if table[i].tcp:
+                self.core.for_tcp |= <uint64_t>1 << i
+            if table[i].udp:
+                self.core.for_udp |= <uint64_t>1 << i
+            if table[i].other:
+                self.core.for_other |= <uint64_t>1 << i
+        self.endpoints = endpoints
+        self.core.endpoints = endpoints.table
+        self.naming = naming
+        self.core.names = naming.names
+
+    def __dealloc__(self):
+        if self.core != NULL:
+            ring_free(&self.core.ring)
+            flows_free(&self.core.flows)
+            pool_free(&self.core.pool)
+            free(self.core)
+
+    def packet(self, data: bytes, now_ms: int, wire_length=None, zone: int = 0) -> int:
+        """Judge one packet, from a heap block of exactly its size, so that a sanitizer sees an overread."""
+        cdef size_t size = len(data)
+        cdef const uint8_t* given = data
+        cdef uint8_t* block
+        cdef Cursor ip
+        cdef uint32_t answer
+        cdef uint32_t wire = size if wire_length is None else wire_length
+        self._must_be_idle()
+        block = <uint8_t*>malloc(size if size else 1)
+        if block == NULL:
+            raise MemoryError()
+        memcpy(block, given, size)
+        try:
+            self.next_id += 1
+            ip = over(block, size)
+            answer = judge(self.core, &ip, wire, now_ms, self.next_id, zone)
+        finally:
+            free(block)
+        return answer
+
+    def use(self, Naming naming not None) -> None:
+        """Name flows by this from now on; those in the table keep the class they have."""
+        self._must_be_idle()
+        self.naming = naming
+        self.core.names = naming.names
+
+    def take_named(self, limit: int) -> list:
+        """Up to ``limit`` namings, oldest first. From one thread at a time; the packet loop may run meanwhile."""
+        cdef Record* at
+        taken = []
+        while len(taken) < limit:
+            at = front(&self.core.ring)
+            if at == NULL:
+                break
+            taken.append(Named(
+                at.time_ms, at.ip_proto, address(at.client, at.family), at.client_port,
+                address(at.server, at.family), at.server_port, at.family,
+                (<const char*>at.service).decode(), PROTOCOL_NAMES[at.protocol],
+                (<const char*>at.host)[:at.host_length].decode("ascii", "backslashreplace"),
+                "" if at.why == NULL else at.why.decode(), at.named_class, at.zone,
+                at.packets, at.payloads, at.bytes, bool(at.final),
+            ))
+            pop(&self.core.ring)
+        return taken
+
+    def counts(self) -> dict:
+        """All counters and two gauges, ``flows_asking`` and ``flows_named_waiting``; also while the loop runs."""
+        cdef Counts* counts = &self.core.counts
+        read = {
+            "packets": load64(&counts.packets),
+            "answered_0": load64(&counts.answered_0),
+            "answered_final": load64(&counts.answered_final),
+            "answered_not_final": load64(&counts.answered_not_final),
+            "named": load64(&counts.named),
+            "renamed": load64(&counts.renamed),
+            "packets_to_name": load64(&counts.packets_to_name),
+            "payloads_to_name": load64(&counts.payloads_to_name),
+            "gave_up_packet_budget": load64(&counts.gave_up_packet_budget),
+            "gave_up_byte_budget": load64(&counts.gave_up_byte_budget),
+            "gave_up_no_recogniser": load64(&counts.gave_up_no_recogniser),
+            "gave_up_no_buffer": load64(&counts.gave_up_no_buffer),
+            "flows_made": load64(&self.core.flows.made),
+            "flows_forgotten": load64(&self.core.flows.forgotten),
+            "flows_evicted_named": load64(&self.core.flows.evicted_named),
+            "flows_evicted_unnamed": load64(&self.core.flows.evicted_unnamed),
+            "flows_restarted_unnamed": load64(&self.core.flows.restarted_unnamed),
+            "flows_asking": self.core.flows.lists[<int>ASKING].length,
+            "flows_named_waiting": self.core.flows.lists[<int>NAMED].length,
+            "stream_buffers_taken_over": load64(&self.core.pool.taken_over),
+            "stream_segments_left_out": load64(&self.core.pool.left_out),
+            "events_left_out": load64(&self.core.ring.left_out),
+            "tally_overflow": load64(&self.core.tally.overflow),
+        }
+        for i in range(1, <int>ODDITY_COUNT):
+            read[f"odd_{ODDITIES[i]}"] = load64(&counts.odd[<int>i])
+        return read
+
+    def named_flows(self) -> dict:
+        """{(zone, class): flows named so, given up ones too}; may be called while the loop runs."""
+        return read_tally(&self.core.tally)
+
+    def flows_unnamed(self) -> list:
+        """The flows still without a name, the one that was idle longest first."""
+        cdef uint32_t index
+        cdef Flow* flow
+        self._must_be_idle()
+        unnamed = []
+        index = self.core.flows.lists[<int>ASKING].oldest
+        while index < self.core.flows.size:
+            flow = &self.core.flows.flows[index]
+            if flow.named_class == 0:
+                low = (address(flow.key.low, flow.key.family), flow.key.low_port)
+                high = (address(flow.key.high, flow.key.family), flow.key.high_port)
+                client, server = (low, high) if flow.low_is_client else (high, low)
+                unnamed.append(Unnamed(flow.key.ip_proto, *client, *server, flow.key.family, flow.packets))
+            index = flow.newer
+        return unnamed
+
+    def _must_be_idle(self) -> None:
+        if self.busy:
+            raise RuntimeError("a Worker is running on this classifier")

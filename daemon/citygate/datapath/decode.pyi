@@ -1,0 +1,5 @@
+from typing import Any
+
+ODDITIES: tuple[str, ...]
+
+def headers(data: bytes, wire_length: int | None = None) -> dict[str, Any]: ...

@@ -1,0 +1,37 @@
+# cython: language_level=3
+"""Protocol and host name to service, service to class number."""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from citygate.datapath.view cimport PROTOCOLS
+
+
+cdef enum:
+    SERVICE_NAME = 64         # bytes of a service's name, with the NUL
+    NO_SERVICE = 0xffff
+
+
+# One host pattern's text, without ``*.``. Empty: text NULL.
+cdef struct HostEntry:
+    const char* text
+    uint16_t length
+    uint16_t exact            # service of the name itself, or NO_SERVICE
+    uint16_t below            # service of every sub-name, or NO_SERVICE
+    uint64_t hash
+
+
+cdef struct Names:
+    uint16_t service_of[PROTOCOLS]   # by Protocol
+    uint32_t services
+    uint16_t* class_of               # by service
+    char (*name_of)[SERVICE_NAME]
+    uint32_t host_mask
+    HostEntry* hosts                 # open addressing, at most half full
+
+
+cdef uint16_t service_for(const Names* names, uint16_t protocol, const uint8_t* host, size_t host_length) noexcept nogil
+
+
+cdef class Naming:
+    cdef Names* names
+    cdef readonly tuple services
+    cdef list kept                   # what the texts in ``hosts`` point into

@@ -1,0 +1,132 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""RTP and RTCP over UDP, encrypted (SRTP) or not.
+
+Facts: RTP header RFC 3550 (5.1), its extension (5.3.1), padding (5.1); payload types RFC 3551 (6), those that RTCP's
+types would collide with RFC 5761 (4); RTCP packets and the rules of a compound RFC 3550 (6.1, A.2); reduced-size RTCP
+RFC 5506; SRTP leaves both headers in the clear RFC 3711 (3.1, 3.4).
+
+RTP has no magic number: three packets of one side must agree, on the source and in a rising sequence number. An RTCP
+compound of two packets or more that fills its datagram is sure by itself.
+Misses: RTP over TCP; fewer than three packets a side; media whose socket first spoke STUN or DTLS (named as those).
+Budget: the flow's first nine datagrams.
+"""
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+from citygate.datapath.cursor cimport Cursor, has, u8, u16, u32
+from citygate.datapath.recognise.history cimport head_of, same_side
+from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
+
+
+cdef enum:
+    HEADER = 12
+    VERSION = 0xC0
+    VERSION_2 = 0x80
+    PADDING = 0x20
+    EXTENSION = 0x10
+    AGREEING = 3            # packets of one source
+    STEP_MAX = 16           # how far the sequence number may run ahead: loss, reordering
+    SENDER_REPORT = 200
+    RECEIVER_REPORT = 201
+
+
+cdef bint media_type(uint8_t kind) noexcept nogil:
+    """A payload type in use: RFC 3551's, or dynamic ones but for those RTCP's types look like."""
+    kind &= 0x7F
+    return kind <= 34 or kind >= 77
+
+
+cdef bint header_holds(const View* view) noexcept nogil:
+    """Whether sources and extension fit the datagram. SRTP enciphers the padding's length, so it is not read."""
+    cdef const Cursor* c = &view.data
+    cdef size_t at = HEADER + 4 * <size_t>(u8(c, 0) & 0x0F)
+    if u8(c, 0) & EXTENSION:
+        if not has(c, at, 4):
+            return False
+        at += 4 + 4 * <size_t>u16(c, at + 2)
+    return at <= view.length
+
+
+cdef Answer media(const View* view, Found* found) noexcept nogil:
+    cdef const Cursor* c = &view.data
+    cdef Cursor head
+    cdef uint32_t i
+    cdef uint32_t agree = 1
+    cdef uint16_t last
+    cdef uint16_t step
+    cdef bint first = True
+    if not (media_type(u8(c, 1)) and header_holds(view)):
+        return NO
+    found.why = b"rtp packets of one source in sequence"
+    last = 0
+    for i in range(view.seen_count):
+        head = head_of(view, i)
+        if not same_side(view, i) or u8(&head, 0) & VERSION != VERSION_2 or not media_type(u8(&head, 1)):
+            continue
+        if u32(&head, 8) != u32(c, 8) or head.left < HEADER:
+            continue
+        step = u16(&head, 2) - last
+        if first or 1 <= step <= STEP_MAX:
+            agree += 1
+            last = u16(&head, 2)
+            first = False
+    if first:
+        return MORE
+    step = u16(c, 2) - last
+    # Beyond the kept packets the distance grows with what was not kept.
+    if not 1 <= step <= STEP_MAX + view.payloads - view.seen_count:
+        return MORE
+    return YES if agree >= AGREEING else MORE
+
+
+cdef uint32_t control_packets(const View* view) noexcept nogil:
+    """How many RTCP packets fill the datagram, or 0 when they do not (RFC 3550, A.2). SRTCP adds a trailer."""
+    cdef const Cursor* c = &view.data
+    cdef size_t at = 0
+    cdef uint32_t count = 0
+    while has(c, at, 4):
+        if u8(c, at) & VERSION != VERSION_2 or not 192 <= u8(c, at + 1) <= 213:
+            return 0
+        at += 4 + 4 * <size_t>u16(c, at + 2)
+        count += 1
+    return count if at == view.length else 0
+
+
+cdef bint report_sized(const Cursor* c) noexcept nogil:
+    """Whether the first report's length is what its count of blocks asks for; profile extensions make it longer."""
+    cdef uint32_t blocks = u8(c, 0) & 0x1F
+    cdef uint32_t words = u16(c, 2)
+    if u8(c, 1) == SENDER_REPORT:
+        return words >= 6 + 6 * blocks and words <= 6 + 6 * blocks + 16
+    return words >= 1 + 6 * blocks and words <= 1 + 6 * blocks + 16
+
+
+cdef Answer control(const View* view, Found* found) noexcept nogil:
+    cdef const Cursor* c = &view.data
+    cdef Cursor head
+    cdef uint32_t i
+    cdef uint32_t packets = control_packets(view)
+    if not report_sized(c) or u8(c, 0) & PADDING or u32(c, 4) == 0:
+        return NO
+    if packets >= 2:
+        found.why = b"rtcp compound"
+        return YES
+    # A single report, or one whose rest is enciphered: the same source must report again.
+    found.why = b"rtcp reports of one source"
+    for i in range(view.seen_count):
+        head = head_of(view, i)
+        if (same_side(view, i) and u8(&head, 0) & VERSION == VERSION_2 and 200 <= u8(&head, 1) <= 201
+                and u32(&head, 4) == u32(c, 4)):
+            return YES
+    return MORE
+
+
+cdef Answer rtp(const View* view, Found* found) noexcept nogil:
+    cdef const Cursor* c = &view.data
+    if u8(c, 0) & VERSION != VERSION_2 or c.left < 8:
+        return NO
+    if u8(c, 1) == SENDER_REPORT or u8(c, 1) == RECEIVER_REPORT:
+        return control(view, found)
+    if c.left < HEADER:
+        return NO
+    return media(view, found)

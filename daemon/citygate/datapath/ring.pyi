@@ -1,0 +1,1 @@
+# No Python face: classify.Classifier reads it.

@@ -1,0 +1,164 @@
+"""The daemon in a lab's gateway, with a policy directory of its own that can be edited while it runs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from citygate.lab.topology import GATEWAY, Lab, LabError
+
+METRICS = "127.0.0.1:9436"
+READY_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+Labels = tuple[tuple[str, str], ...]
+"""A sample's labels, sorted by name."""
+
+
+class Gateway:
+    """``citygate run`` in the gateway of ``lab``; as a context manager it is started on entry and stopped on exit.
+
+    Everything it needs is in ``directory``: ``policies/regions/``, ``state/``, ``citygate.yaml``, ``events.json`` and
+    ``daemon.log`` with what it said.
+    """
+
+    def __init__(self, lab: Lab, directory: Path, regions: Mapping[str, str], queues: int = 1) -> None:
+        """``regions``: file name without ``.yaml`` to text. Nothing is started yet."""
+        self.lab = lab
+        self.directory = directory
+        self.log = directory / "daemon.log"
+        self.events = directory / "events.json"
+        (directory / "policies/regions").mkdir(parents=True)
+        for name, text in regions.items():
+            self.region(name).write_text(text)
+        settings = {
+            "policies": str(directory / "policies"),
+            "queues": {"count": queues},
+            "metrics": METRICS,
+            "state": str(directory / "state"),
+            "events": {"to": str(self.events)},
+        }
+        self.config = directory / "citygate.yaml"
+        self.config.write_text(json.dumps(settings, indent=2))  # JSON is YAML
+        self._process: subprocess.Popen[Any] | None = None
+
+    @classmethod
+    def with_policies(cls, lab: Lab, directory: Path, policies: Path) -> Self:
+        """With a copy of the regions of the policy directory ``policies``."""
+        return cls(lab, directory, {file.stem: file.read_text() for file in (policies / "regions").glob("*.yaml")})
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.running:
+            self.stop()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Raises ``LabError`` when the daemon has not been started."""
+        if self._process is None:
+            raise LabError("the daemon is not running")
+        return self._process.pid
+
+    def region(self, name: str) -> Path:
+        return self.directory / f"policies/regions/{name}.yaml"
+
+    def start(self) -> None:
+        """Start, and wait until it is ready. Raises ``LabError`` with its last words when it ends or takes too long."""
+        if self.running:
+            raise LabError("the daemon runs already")
+        said = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "citygate", "run", "--config", str(self.config)]
+            # A session of its own: Ctrl-C is for whoever started the daemon, who stops it in turn.
+            self._process = self.lab.popen(
+                GATEWAY, command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while "ready: " not in self._said(said):
+            if not self.running or time.monotonic() > deadline:
+                raise LabError(f"the daemon did not become ready:\n{self._said(said)[-2000:]}")
+            time.sleep(0.01)
+
+    def stop(self) -> int:
+        """End it as systemd would, with SIGTERM; its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End it with SIGKILL, as a crash would."""
+        return self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def edit(self, region: str, text: str, wait: bool = True) -> float:
+        """Replace a region's file as editors do, a new one renamed over it; when it was saved, ``time.monotonic``.
+
+        With ``wait`` it comes back when the daemon has taken the edit, or refused it.
+        """
+        before = self.reloads() if wait else 0.0
+        new = self.region(region).with_suffix(".yaml.new")
+        new.write_text(text)
+        saved = time.monotonic()
+        new.replace(self.region(region))
+        deadline = saved + READY_SECONDS
+        while wait and self.reloads() <= before:
+            if time.monotonic() > deadline:
+                raise LabError(f"the daemon took no notice of an edit:\n{self._said(0)[-2000:]}")
+            time.sleep(0.02)
+        return saved
+
+    def reloads(self) -> float:
+        """How many reloads there were, refused ones too."""
+        return sum(value for (name, _), value in self.metrics().items() if name == "citygate_policy_reloads_total")
+
+    def page(self) -> str:
+        """The metrics as Prometheus gets them, asked for inside the gateway's namespace."""
+        try:
+            with self.lab.inside(GATEWAY), urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=10) as answer:
+                return str(answer.read().decode())
+        except OSError as error:
+            raise LabError(f"the daemon gives no metrics ({error}). It said:\n{self._said(0)[-2000:]}") from None
+
+    def metrics(self) -> dict[tuple[str, Labels], float]:
+        """All samples: (name, sorted labels) to value."""
+        families = text_string_to_metric_families(self.page())
+        return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
+        wanted = set(labels.items())
+        return sum(value for (each, has), value in self.metrics().items() if each == name and wanted <= set(has))
+
+    def _end(self, number: int) -> int:
+        if self._process is None:
+            raise LabError("the daemon is not running")
+        self._process.send_signal(number)
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise LabError(f"the daemon did not end within {STOP_SECONDS:.0f} s:\n{self._said(0)[-2000:]}") from None
+
+    def _said(self, start: int) -> str:
+        return self.log.read_bytes()[start:].decode(errors="replace")

@@ -1,0 +1,311 @@
+"""What Prometheus is told: the kernel's counters, read once a scrape, and the daemon's own figures.
+
+Label values come from the policy, the catalogue and fixed lists, never from traffic, so the number of series is bounded
+by zones and services. A region's zones are summed; regions and services that the policy no longer names keep their
+counts. An empty ``service`` is a flow not yet named, an empty ``region`` traffic of no region.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from socketserver import ThreadingMixIn
+from typing import TypeVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from citygate.config import Listen
+from citygate.inforce import InForce
+from citygate.kernel import Counters, KernelError, QueueStats
+
+K = TypeVar("K", bound=tuple[str, ...])
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Reloads:
+    """How loading the policy went; written by the daemon's main thread alone."""
+
+    last_time: float = 0.0  # seconds since 1970, of the last attempt that succeeded
+    last_failed: bool = False
+    results: Counter[str] = field(default_factory=lambda: Counter(applied=0, refused=0))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a scrape gets its figures. Each is called once a scrape, from the scrape's thread."""
+
+    in_force: Callable[[], InForce]
+    kernel: Callable[[], Counters]  # may raise KernelError or OSError
+    queues: Callable[[], Mapping[int, QueueStats]]  # may raise OSError
+    named: Callable[[], Mapping[tuple[int, int], int]]  # (zone, class) to flows named
+    classifiers: Callable[[], Mapping[str, int]]  # their counts, summed over the queues
+    workers: Callable[[], Mapping[str, int]]
+    events: Callable[[], Mapping[str, int]]  # "written", and reasons for leaving out
+    reloads: Reloads
+
+
+class Figures(Collector):
+    """Turns the sources into metric families."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._from = sources
+        self._errors: Counter[str] = Counter(counters=0, queues=0)
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._from.in_force()
+        try:
+            yield from _counters(self._from.kernel(), now)
+        except (KernelError, OSError) as error:
+            self._failed("counters", error)
+        try:
+            yield from _queues(self._from.queues())
+        except OSError as error:
+            self._failed("queues", error)
+        yield from _named(self._from.named(), now)
+        yield from _datapath(self._from.classifiers(), self._from.workers())
+        yield from _events(self._from.events())
+        yield from _policy(now, self._from.reloads)
+        errors = {(what,): count for what, count in self._errors.items()}
+        yield _counter("kernel_read_errors", "Reads of the kernel's figures that failed in a scrape.", ["what"], errors)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        if not self._errors[what]:
+            log.warning("the kernel's %s cannot be read for the metrics: %s", what, error)
+        self._errors[what] += 1
+
+
+def _counter(name: str, help: str, labels: list[str], values: Mapping[K, float]) -> CounterMetricFamily:
+    """``name`` is without `citygate_` and `_total`."""
+    family = CounterMetricFamily(f"citygate_{name}", help, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(key, value)
+    return family
+
+
+def _gauge(name: str, help: str, labels: list[str], values: Mapping[K, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"citygate_{name}", help, labels=labels)
+    for key, value in sorted(values.items()):
+        family.add_metric(key, value)
+    return family
+
+
+# The datapath's counts as metrics: name, help, label, and for each value of the label the name of the count. As a
+# table, so that a test can tell when the datapath counts something that is not served.
+Table = tuple[tuple[str, str, str, dict[str, str]], ...]
+CLASSIFIER: Table = (
+    (
+        "packets_answered",
+        "Packets the daemon looked at, by its answer; unnamed: passed for want of a name.",
+        "answer",
+        {"final": "answered_final", "not_final": "answered_not_final", "unnamed": "answered_0"},
+    ),
+    (
+        "flows_given_up",
+        "Flows named `unknown`, by why.",
+        "reason",
+        {
+            "packet_budget": "gave_up_packet_budget",
+            "byte_budget": "gave_up_byte_budget",
+            "no_recogniser": "gave_up_no_recogniser",
+            "no_buffer": "gave_up_no_buffer",
+        },
+    ),
+    (
+        "flows_evicted",
+        "Flows that left the flow table early: for want of room, by state, or because their five-tuple began anew.",
+        "reason",
+        {"named": "flows_evicted_named", "unnamed": "flows_evicted_unnamed", "restarted": "flows_restarted_unnamed"},
+    ),
+    (
+        "stream_losses",
+        "Losses in putting TCP's first bytes in order: buffers taken over by another flow, segments left out.",
+        "what",
+        {"buffer": "stream_buffers_taken_over", "segment": "stream_segments_left_out"},
+    ),
+    ("flows_made", "Flows that entered the flow table.", "", {"": "flows_made"}),
+    ("flows_forgotten", "Named flows that left the flow table in good order.", "", {"": "flows_forgotten"}),
+    ("flows_recognised", "Flows that a recogniser named.", "", {"": "named"}),
+    ("flows_renamed", "Changes of name in flows of many messages.", "", {"": "renamed"}),
+    ("flows_uncounted", "Namings that citygate_flows_named_total had no place for.", "", {"": "tally_overflow"}),
+    ("naming_packets", "Packets of the recognised flows, up to the naming one.", "", {"": "packets_to_name"}),
+    ("naming_payloads", "The same, packets with payload only.", "", {"": "payloads_to_name"}),
+)
+WORKER: Table = (
+    ("queue_socket_overruns", "Times the queue's socket buffer was full.", "", {"": "overruns"}),
+    ("queue_unseen_packets", "Packets that passed the daemon by because that buffer was full.", "", {"": "unseen"}),
+    (
+        "queue_messages_odd",
+        "Messages of the kernel that were cut or not understood.",
+        "reason",
+        {"truncated": "truncated", "unknown": "odd"},
+    ),
+    ("queue_receives", "Receive calls that brought packets.", "", {"": "receives"}),
+    ("queue_send_retries", "Sends of verdicts that had to be tried again.", "", {"": "send_retries"}),
+    (
+        "queue_socket_errors",
+        "Calls on the queue's socket that failed.",
+        "call",
+        {"receive": "receive_errors", "send": "send_errors"},
+    ),
+    (
+        "queue_verdicts_lost",
+        "Verdicts that met no packet: not sent, or refused because the packet had left the queue.",
+        "reason",
+        {"unsent": "unsent", "refused": "refused"},
+    ),
+)
+ODD = "odd_"  # begins the classifier's counts of packets that could not be decoded
+GAUGES = {"asking": "flows_asking", "named": "flows_named_waiting"}
+ELSEWHERE = {"packets", "events_left_out"}  # a sum of others; in citygate_events_left_out_total
+
+
+def _table(table: Table, counts: Mapping[str, int]) -> Iterator[Metric]:
+    for name, help, label, names in table:
+        values = {(value,) if label else (): counts[count] for value, count in names.items()}
+        yield _counter(name, help, [label] if label else [], values)
+
+
+def _datapath(classifiers: Mapping[str, int], workers: Mapping[str, int]) -> Iterator[Metric]:
+    yield from _table(CLASSIFIER, classifiers)
+    odd = {(count.removeprefix(ODD),): value for count, value in classifiers.items() if count.startswith(ODD)}
+    yield _counter("packets_odd", "Packets the daemon could not wholly decode, by what was odd.", ["oddity"], odd)
+    flows = {(state,): classifiers[count] for state, count in GAUGES.items()}
+    yield _gauge("flow_table_flows", "Flows in the flow tables.", ["state"], flows)
+    yield from _table(WORKER, workers)
+
+
+def _counters(counters: Counters, now: InForce) -> Iterator[Metric]:
+    packets: Counter[tuple[str, ...]] = Counter()
+    size: Counter[tuple[str, ...]] = Counter()
+    unnamed: Counter[tuple[str, ...]] = Counter()
+    for (zone, class_, verdict, direction), (seen, bytes_) in counters.packets.items():
+        region = now.regions.get(zone, "")
+        key = (region, *_service(class_, now), verdict, direction)
+        packets[key] += seen
+        size[key] += bytes_
+        if class_ == 0 and verdict == "passed":
+            unnamed[region, direction] += seen
+    labels = ["region", "service", "provider", "verdict", "direction"]
+    yield _counter("packets", "Packets by outcome; one between two regions counts in both.", labels, packets)
+    yield _counter("bytes", "Bytes (layer 3) of the packets in citygate_packets_total.", labels, size)
+    help = "Packets that passed because their flow had no name yet; part of citygate_packets_total."
+    yield _counter("packets_before_naming", help, ["region", "direction"], unnamed)
+
+    packets, size = Counter(), Counter()
+    for (zone, cause, outcome, direction), (seen, bytes_) in counters.unfiltered.items():
+        who = (now.regions.get(zone, ""), cause, outcome, direction)
+        packets[who] += seen
+        size[who] += bytes_
+    labels = ["region", "cause", "outcome", "direction"]
+    yield _counter("unfiltered_packets", "Packets that the daemon never looked at.", labels, packets)
+    yield _counter("unfiltered_bytes", "Bytes (layer 3) that the daemon never looked at.", labels, size)
+
+    used = {(name,): elements for name, (elements, _) in counters.fill.items()}
+    room = {(name,): capacity for name, (_, capacity) in counters.fill.items()}
+    yield _gauge("kernel_set_elements", "Counters in one of the kernel's counter sets.", ["set"], used)
+    yield _gauge("kernel_set_capacity", "Counters the set has room for; a full set stops counting.", ["set"], room)
+
+
+def _queues(queues: Mapping[int, QueueStats]) -> Iterator[Metric]:
+    waiting = {(str(number),): stats.waiting for number, stats in queues.items()}
+    yield _gauge("queue_length_packets", "Packets waiting in the queue.", ["queue"], waiting)
+    dropped = {(str(number), "queue_full"): stats.queue_dropped for number, stats in queues.items()}
+    dropped |= {(str(number), "user"): stats.user_dropped for number, stats in queues.items()}
+    help = "Packets the kernel dropped at the queue; with fail-open see citygate_unfiltered_packets_total instead."
+    yield _counter("queue_dropped_packets", help, ["queue", "reason"], dropped)
+
+
+def _named(named: Mapping[tuple[int, int], int], now: InForce) -> Iterator[Metric]:
+    flows: Counter[tuple[str, ...]] = Counter()
+    for (zone, class_), count in named.items():
+        flows[now.regions.get(zone, ""), _service(class_, now)[0]] += count
+    help = (
+        "Flows named, by the region of the first end that lies in one; a flow of many messages at each change of name."
+    )
+    yield _counter("flows_named", help, ["region", "service"], flows)
+
+
+def _events(counts: Mapping[str, int]) -> Iterator[Metric]:
+    left_out = {(reason,): count for reason, count in counts.items() if reason != "written"}
+    yield _counter("events_written", "Lines written to the event log.", [], {(): counts["written"]})
+    yield _counter("events_left_out", "Flows named without a line in the event log.", ["reason"], left_out)
+
+
+def _policy(now: InForce, reloads: Reloads) -> Iterator[Metric]:
+    yield _gauge(
+        "policy_info", "1, with the revision of the policy in force.", ["revision"], {(now.policy.revision,): 1}
+    )
+    yield _gauge("policy_regions", "Regions of the policy in force.", [], {(): len(now.policy.regions)})
+    yield _gauge("policy_zones", "Zones of the policy in force.", [], {(): len(now.table.zones)})
+    help = "When the policy in force was loaded, in seconds since 1970."
+    yield _gauge("policy_last_reload_timestamp_seconds", help, [], {(): reloads.last_time})
+    help = "1 when the last policy was refused and an earlier one is in force, else 0."
+    yield _gauge("policy_last_reload_failed", help, [], {(): int(reloads.last_failed)})
+    results = {(result,): count for result, count in reloads.results.items()}
+    yield _counter(
+        "policy_reloads", "Loads of the policy, the first at the start, by what came of them.", ["result"], results
+    )
+
+
+def _service(class_: int, now: InForce) -> tuple[str, str]:
+    """(service, provider); a number the register does not know was given by a register since lost."""
+    return ("", "") if class_ == 0 else now.classes.get(class_, ("unregistered", ""))
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        # Not WSGIServer's: it asks the resolver for this host's name, which a gateway at boot may not reach.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 10  # seconds a client may be silent
+
+    def log_message(self, format: str, *args: object) -> None:
+        """A scrape is no event of the daemon."""
+
+
+class Server:
+    """Serves the figures over HTTP until closed. Raises OSError when the address cannot be bound."""
+
+    def __init__(self, listen: Listen, sources: Sources) -> None:
+        registry = registry_of(sources)
+        server = _Server6 if ":" in listen.address else _Server
+        self._server = server((listen.address, listen.port), _Handler)
+        self._server.set_app(make_wsgi_app(registry))
+        self.listens = Listen(self._server.server_name, self._server.server_port)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def registry_of(sources: Sources) -> CollectorRegistry:
+    """All of the daemon's metrics, and those of its process."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Figures(sources))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry

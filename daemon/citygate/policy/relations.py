@@ -1,0 +1,182 @@
+"""What a schema cannot see: how the values of a policy stand to one another and to the catalogue.
+
+Everything but ``dead`` works on the plain data and takes from it what can be read, so one mistake does not hide
+another.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+
+from citygate.catalogue.model import Catalogue
+from citygate.policy.dead import dead_rules
+from citygate.policy.model import Network, Region
+from citygate.policy.prefix import parse_network
+from citygate.policy.problem import Problem
+from citygate.policy.source import NodePath, Source
+from citygate.policy.spans import Span, merge, span
+from citygate.policy.suggest import meant
+from citygate.policy.zones import Zone
+
+_Prefixes = list[tuple[Network, NodePath]]
+
+
+def region_names(sources: Iterable[Source]) -> Iterator[Problem]:
+    """Regions that have the name of another."""
+    first: dict[str, Source] = {}
+    for source in sources:
+        name = _at(source.data, "region")
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            place = first[name].place(("region",))
+            sentence = f"region `{name}` is already in {first[name].name}:{place.line}"
+            yield source.problem(source.place(("region",)), sentence)
+        else:
+            first[name] = source
+
+
+def subscribers(sources: Iterable[Source]) -> Iterator[Problem]:
+    """Subscriber prefixes that overlap an earlier one, of the same or another region."""
+    everyone = [
+        (network.version, *span(network), source, path)
+        for source in sources
+        for network, path in _prefixes(source, ("subscribers",))[0]
+    ]
+    # The wider one first. Prefixes nest or are disjoint, so only the widest so far can hold the next.
+    everyone.sort(key=lambda one: (one[0], one[1], -one[2]))
+    wide = None
+    for one in everyone:
+        if wide and one[0] == wide[0] and one[1] <= wide[2]:
+            earlier, later = sorted((wide, one), key=lambda entry: (entry[3].name, entry[3].place(entry[4])))
+            yield _overlap(later[3], later[4], earlier[3], earlier[4])
+        else:
+            wide = one
+
+
+def _overlap(source: Source, path: NodePath, other: Source, other_path: NodePath) -> Problem:
+    (own, _), (theirs, _) = next(_items(source, path)), next(_items(other, other_path))
+    place = other.place(other_path)
+    where = f"{other.name}:{place.line}:{place.column}"
+    if source is other:
+        sentence = f"{own} overlaps {theirs} of the same region, {where}"
+    else:
+        regions = _at(source.data, "region"), _at(other.data, "region")
+        sentence = f"{own} of region `{regions[0]}` overlaps {theirs} of region `{regions[1]}`, {where}"
+    return source.problem(source.place(path), sentence)
+
+
+def rule_names(source: Source) -> Iterator[Problem]:
+    """Rules that have the name of an earlier one in their region."""
+    first: dict[str, int] = {}
+    for path, rule in _rules(source):
+        name = _at(rule, "name")
+        if not isinstance(name, str):
+            continue
+        place = source.place((*path, "name"))
+        if name in first:
+            yield source.problem(place, f"rule `{name}` is already in line {first[name]}")
+        first.setdefault(name, place.line)
+
+
+def exempted(source: Source) -> Iterator[Problem]:
+    """Prefixes of `except` and `only` outside the region's subscribers, and exceptions outside their rule's `only`."""
+    own, complete = _prefixes(source, ("subscribers",))
+    region = _Area(network for network, _ in own)
+    for path, _ in _rules(source):
+        only, only_complete = _prefixes(source, (*path, "only"))
+        excepted, _ = _prefixes(source, (*path, "except"))
+        if complete:
+            for network, where in only + excepted:
+                if not region.holds(network):
+                    yield source.problem(source.place(where), f"{network} is not among the region's subscribers")
+        if only and only_complete:
+            chosen = _Area(network for network, _ in only)
+            for network, where in excepted:
+                if not chosen.touches(network):
+                    sentence = f"{network} is not in this rule's `only`, so it needs no exception"
+                    yield source.problem(source.place(where), sentence)
+
+
+def service_names(source: Source, catalogue: Catalogue) -> Iterator[Problem]:
+    """Services and categories that the catalogue does not have."""
+    for path, _ in _rules(source):
+        for key, known in (("service", catalogue.services), ("category", catalogue.categories)):
+            for name, where in _items(source, (*path, "match", key)):
+                if isinstance(name, str) and name not in known:
+                    yield source.problem(source.place(where), f"no {key} `{name}` in the catalogue{meant(name, known)}")
+
+
+def dead(source: Source, region: Region, zones: Sequence[Zone], catalogue: Catalogue) -> Iterator[Problem]:
+    """Rules of a sound region that can never match."""
+    for i, takers in dead_rules(region, zones, catalogue):
+        names = [f"`{region.rules[j].name}`" for j in takers]
+        if not names:
+            why = "no subscriber, far end and service fit it together"
+        elif len(names) == 1:
+            why = f"{names[0]} above it takes every flow it could match"
+        else:
+            why = f"{', '.join(names[:-1])} and {names[-1]} above it take every flow it could match"
+        sentence = f"rule `{region.rules[i].name}` can never match: {why}"
+        yield source.problem(source.place(("rules", i, "name")), sentence)
+
+
+def _at(data: object, key: str) -> object:
+    return data.get(key) if isinstance(data, dict) else None
+
+
+def _rules(source: Source) -> Iterator[tuple[NodePath, object]]:
+    rules = _at(source.data, "rules")
+    for i, rule in enumerate(rules if isinstance(rules, list) else ()):
+        yield ("rules", i), rule
+
+
+def _items(source: Source, path: NodePath) -> Iterator[tuple[object, NodePath]]:
+    """The values at ``path`` with their own paths: those of a list, or the one that stands alone."""
+    value: object = source.data
+    for step in path:
+        value = value[step] if isinstance(value, list) and isinstance(step, int) else _at(value, str(step))
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            yield item, (*path, i)
+    elif value is not None:
+        yield value, path
+
+
+def _prefixes(source: Source, path: NodePath) -> tuple[_Prefixes, bool]:
+    """The prefixes at ``path``, and whether all that is there is one."""
+    found: _Prefixes = []
+    complete = True
+    for value, where in _items(source, path):
+        try:
+            found.append((parse_network(value), where))
+        except ValueError:
+            complete = False
+    return found, complete
+
+
+class _Area:
+    """Addresses of both families that some prefixes hold together."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        spans: dict[int, list[Span]] = {4: [], 6: []}
+        for network in networks:
+            spans[network.version].append(span(network))
+        self._spans = {version: merge(found) for version, found in spans.items()}
+
+    def holds(self, network: Network) -> bool:
+        """Whether every address of ``network`` is here."""
+        first, last = span(network)
+        return any(near[0] <= first and last <= near[1] for near in self._near(network))
+
+    def touches(self, network: Network) -> bool:
+        """Whether some address of ``network`` is here."""
+        first, last = span(network)
+        return any(near[0] <= last and first <= near[1] for near in self._near(network))
+
+    def _near(self, network: Network) -> list[Span]:
+        """The last span that begins before ``network`` ends: if any span holds or touches it, this one does."""
+        spans = self._spans[network.version]
+        at = bisect_right(spans, span(network)[1], key=lambda one: one[0])
+        return spans[max(at - 1, 0) : at]

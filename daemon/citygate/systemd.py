@@ -1,0 +1,60 @@
+"""What a service manager and its journal ask of a daemon: readiness messages and log lines with a priority.
+
+Protocols: sd_notify(3) (a datagram to ``$NOTIFY_SOCKET``), sd-daemon(3) (``<N>`` before a log line), systemd.exec(5)
+(``$JOURNAL_STREAM``).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import time
+
+
+def notify(state: str) -> None:
+    """Tell the service manager ``READY=1``, ``RELOADING=1``, ``STOPPING=1`` or ``STATUS=…``; without one, nothing.
+
+    A manager that cannot be reached is logged, not raised: filtering goes on without it.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if state == "RELOADING=1":  # the manager pairs the messages of one reload by this clock
+        state += f"\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
+    if address.startswith("@"):  # an abstract socket's name begins with a zero byte
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+            manager.sendto(state.encode(), address)
+    except OSError as error:
+        logging.getLogger(__name__).warning("the service manager cannot be told %r: %s", state, error.strerror)
+
+
+class PriorityFormatter(logging.Formatter):
+    """One line a message, syslog's priority in front: ``<4>the text``."""
+
+    _PRIORITY = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = next((number for level, number in self._PRIORITY if record.levelno >= level), 7)
+        # The journal cuts at line ends, and a line without a prefix would lose the priority.
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+def to_journal() -> bool:
+    """Whether standard error is the journal: ``$JOURNAL_STREAM`` is its device and inode."""
+    try:
+        place = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{place.st_dev}:{place.st_ino}"
+
+
+def start_logging() -> None:
+    """Log to standard error, plain lines; with priorities where the journal reads them (it adds the time itself)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PriorityFormatter() if to_journal() else logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every file it sees

@@ -1,0 +1,93 @@
+"""BitTorrent over TCP and UDP."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.datapath.recognise.feeding import TCP, ask_both, four_ways_tcp, four_ways_udp
+
+HANDSHAKE = b"\x13BitTorrent protocol" + bytes(8) + bytes(range(40))  # reserved, info hash, peer
+PING = b"d1:ad2:id20:" + bytes(range(20)) + b"e1:q4:ping1:t2:aa1:y1:qe"
+CONNECT = bytes.fromhex("0000041727101980 00000000 11223344")  # magic, action, transaction
+SEARCH = b"BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\n\r\n"
+
+
+def utp(kind: int, connection: int, sequence: int, ack: int, payload: bytes = b"", difference: int = 9000) -> bytes:
+    return (
+        bytes([kind << 4 | 1, 0])  # type and version 1, no extension
+        + connection.to_bytes(2, "big")
+        + bytes.fromhex("10eeb2f0")  # time
+        + difference.to_bytes(4, "big")
+        + bytes.fromhex("00100000")  # window
+        + sequence.to_bytes(2, "big")
+        + ack.to_bytes(2, "big")
+        + payload
+    )
+
+
+SYN = utp(4, 83, 59381, 0, difference=0)
+STATE = utp(2, 83, 18887, 59381)
+
+
+def test_handshake() -> None:
+    four_ways_tcp("bittorrent", HANDSHAKE)
+    four_ways_tcp("bittorrent", HANDSHAKE, from_client=False)
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET /announce?info_hash=%aa7i&peer_id=x HTTP/1.1\r\n", b"GET /t/scrape?x=1&info_hash=%00 HTTP/1.0\r\n"]
+)
+def test_tracker_over_http(line: bytes) -> None:
+    four_ways_tcp("bittorrent", line + b"Host: tracker.example\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET / HTTP/1.1\r\nX: ?info_hash=\r\n", b"GET /?a=1&xinfo_hash=2 HTTP/1.1\r\n", b"POST /"]
+)
+def test_other_requests(line: bytes) -> None:
+    assert ask_both("bittorrent", line, ip_proto=TCP).answer == "no"
+
+
+def test_dht() -> None:
+    assert ask_both("bittorrent", PING).answer == "yes"
+    assert ask_both("bittorrent", b"d1:rd2:id20:" + bytes(40)).answer == "yes"
+    assert ask_both("bittorrent", b"d1:ad2:ie20:" + bytes(40)).answer == "no"
+    for size in range(12):
+        assert ask_both("bittorrent", PING[:size]).answer == "no"
+
+
+def test_udp_tracker() -> None:
+    four_ways_udp("bittorrent", CONNECT, longer=True)
+
+
+def test_local_discovery() -> None:
+    assert ask_both("bittorrent", SEARCH).answer == "yes"
+    assert ask_both("bittorrent", SEARCH.replace(b"BT-", b"M-")).answer == "no"
+
+
+def test_utp_syn() -> None:
+    four_ways_udp("bittorrent", SYN)
+    extended = SYN[:1] + b"\2" + SYN[2:] + b"\0\x08" + bytes(8)  # extension bits
+    four_ways_udp("bittorrent", extended)
+    assert ask_both("bittorrent", utp(4, 83, 59381, 1, difference=0)).answer == "no"
+    assert ask_both("bittorrent", utp(4, 83, 59381, 0)).answer == "no"
+
+
+def test_utp_of_a_connection_already_running() -> None:
+    there, back = utp(0, 83, 7, 8, b"x" * 50), utp(2, 84, 8, 7)
+    assert ask_both("bittorrent", there).answer == "more"
+    assert ask_both("bittorrent", back, from_client=False, earlier=[(there, True)]).answer == "yes"
+    assert ask_both("bittorrent", back, earlier=[(there, True)]).answer == "more"
+    assert ask_both("bittorrent", utp(2, 85, 8, 7), from_client=False, earlier=[(there, True)]).answer == "more"
+    assert ask_both("bittorrent", STATE, from_client=False, earlier=[(SYN, True)]).answer == "yes"
+
+
+def test_handshake_in_utp() -> None:
+    assert ask_both("bittorrent", utp(0, 84, 2, 1, HANDSHAKE)).answer == "yes"
+
+
+@pytest.mark.parametrize(
+    "foreign", [b"\x51\0" + SYN[2:], b"\x41\3" + SYN[2:], b"\x01\1" + SYN[2:20] + b"\0\5", SYN[:19]]
+)
+def test_others_are_not_utp(foreign: bytes) -> None:
+    assert ask_both("bittorrent", foreign).answer == "no"

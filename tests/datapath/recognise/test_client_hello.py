@@ -1,0 +1,62 @@
+"""The server name in a ClientHello, as the recogniser of TLS finds it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from citygate.datapath.recognise.table import ask
+from tests.datapath.recognise.feeding import TCP, ask_both
+from tests.datapath.recognise.hellos import client_hello, record
+
+
+def named(hello: bytes) -> tuple[str, str]:
+    said = ask_both("tls", record(hello), ip_proto=TCP)
+    return said.answer, said.host
+
+
+def test_server_name() -> None:
+    assert named(client_hello(b"WWW.Example.COM")) == ("yes", "www.example.com")
+
+
+def test_no_server_name() -> None:
+    assert named(client_hello(None)) == ("yes", "")
+
+
+def test_hello_without_extensions() -> None:
+    body = b"\x03\x01" + bytes(32) + b"\x00" + b"\x00\x02\x00\x2f" + b"\x01\x00"
+    assert named(b"\x01" + len(body).to_bytes(3, "big") + body) == ("yes", "")
+
+
+@pytest.mark.parametrize("host", [b"a" * 254, b"bad name", b"", b"\xc3\xa4.example"])
+def test_no_host_from_a_name_that_is_none(host: bytes) -> None:
+    assert named(client_hello(host)) == ("yes", "")
+
+
+@pytest.mark.parametrize(
+    ("at", "byte", "what"),
+    [
+        (4, 2, "version 2.3"),
+        (38, 33, "a session id of 33"),
+        (72, 3, "an odd length of cipher suites"),
+        (77, 0, "no compression method at all"),
+    ],
+)
+def test_one_byte_off(at: int, byte: int, what: str) -> None:
+    hello = bytearray(client_hello())
+    hello[at] = byte
+    assert named(bytes(hello))[0] == "no", what
+
+
+def test_extensions_must_fill_the_hello() -> None:
+    hello = client_hello() + b"\0"
+    longer = hello[:1] + (len(hello) - 4).to_bytes(3, "big") + hello[4:]
+    assert named(longer)[0] == "no"
+
+
+@given(at=st.integers(0, 180), byte=st.integers(0, 255))
+def test_any_byte_changed(at: int, byte: int) -> None:
+    hello = bytearray(client_hello())
+    hello[at % len(hello)] = byte
+    assert ask("tls", record(bytes(hello)), ip_proto=TCP).answer in ("no", "more", "yes")

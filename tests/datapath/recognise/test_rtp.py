@@ -1,0 +1,89 @@
+"""RTP and RTCP: what agrees over several packets, and what is sure by itself."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from citygate.datapath.recognise.table import ask
+from tests.datapath.recognise.feeding import ask_both, four_ways_udp
+
+SOURCE = 0x1B2C3D4E
+
+
+def media(sequence: int, source: int = SOURCE, kind: int = 0, first: int = 0x80, size: int = 160) -> bytes:
+    return (
+        bytes([first, kind])  # version 2; PCMU
+        + (sequence % 65536).to_bytes(2, "big")
+        + (sequence * 160 % 2**32).to_bytes(4, "big")  # timestamp
+        + source.to_bytes(4, "big")
+        + bytes(size)
+    )
+
+
+def before(*packets: bytes, from_client: bool = True) -> list[tuple[bytes, bool]]:
+    return [(packet, from_client) for packet in packets]
+
+
+SENDER_REPORT = bytes.fromhex("80 c8 0006") + SOURCE.to_bytes(4, "big") + bytes(20)
+DESCRIPTION = bytes.fromhex("81 ca 0003") + SOURCE.to_bytes(4, "big") + bytes.fromhex("01 04 61406200 0000")
+RECEIVER_REPORT = bytes.fromhex("81 c9 0007") + SOURCE.to_bytes(4, "big") + bytes(24)
+
+
+def test_three_packets_of_one_source() -> None:
+    assert ask_both("rtp", media(7)).answer == "more"
+    assert ask_both("rtp", media(8), earlier=before(media(7))).answer == "more"
+    said = ask_both("rtp", media(9), earlier=before(media(7), media(8)))
+    assert (said.answer, said.why) == ("yes", "rtp packets of one source in sequence")
+
+
+def test_sequence_wraps_and_packets_are_lost() -> None:
+    assert ask_both("rtp", media(65538), earlier=before(media(65534), media(65535))).answer == "yes"
+    assert ask_both("rtp", media(30), earlier=before(media(7), media(12))).answer == "more"
+
+
+def test_sides_do_not_mix() -> None:
+    mixed = [(media(7), True), (media(8), False)]
+    assert ask_both("rtp", media(9), earlier=mixed).answer == "more"
+
+
+def test_another_source_or_a_standing_sequence() -> None:
+    assert ask_both("rtp", media(9), earlier=before(media(7, 5), media(8, 5))).answer == "more"
+    assert ask_both("rtp", media(7), earlier=before(media(7), media(7))).answer == "more"
+
+
+def test_extension_and_sources() -> None:
+    extended = media(9, first=0x91)[:12] + bytes(4) + bytes.fromhex("bede 0001 00000000") + bytes(40)
+    assert ask_both("rtp", extended, earlier=before(media(7), media(8))).answer == "yes"
+    overlong = media(9, first=0x90)[:12] + bytes.fromhex("bede 00ff") + bytes(40)
+    assert ask_both("rtp", overlong, earlier=before(media(7), media(8))).answer == "no"
+    assert ask_both("rtp", media(9, first=0x8F, size=20), earlier=before(media(7), media(8))).answer == "no"
+
+
+def test_types_of_rtcp_are_no_media() -> None:
+    assert ask_both("rtp", media(9, kind=72), earlier=before(media(7), media(8))).answer == "no"
+
+
+def test_compound_is_sure_by_itself() -> None:
+    four_ways_udp("rtp", SENDER_REPORT + DESCRIPTION)
+    four_ways_udp("rtp", RECEIVER_REPORT + DESCRIPTION)
+
+
+def test_single_report_must_come_again() -> None:
+    assert ask_both("rtp", SENDER_REPORT).answer == "more"
+    assert ask_both("rtp", SENDER_REPORT, earlier=before(SENDER_REPORT)).answer == "yes"
+    assert ask_both("rtp", SENDER_REPORT, earlier=before(SENDER_REPORT, from_client=False)).answer == "more"
+
+
+def test_report_of_another_length() -> None:
+    wrong = b"\x80\xc8\x00\x05" + SENDER_REPORT[4:-4]
+    assert ask_both("rtp", wrong + DESCRIPTION).answer == "no"
+
+
+@given(
+    packets=st.lists(st.binary(min_size=12, max_size=40).map(lambda tail: b"\x80\x00" + tail), min_size=1, max_size=8)
+)
+def test_random_headers_do_not_agree(packets: list[bytes]) -> None:
+    different = list({packet[8:12]: packet for packet in packets}.values())
+    *earlier, last = different
+    assert ask("rtp", last, earlier=before(*earlier)).answer != "yes"

@@ -1,0 +1,75 @@
+"""WireGuard's four messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.datapath.recognise.feeding import ask_both, four_ways_udp
+
+OURS = bytes.fromhex("d8 37 d0 30")  # an index
+THEIRS = bytes.fromhex("06 f4 7d ab")
+NOISE = bytes(range(1, 256))
+
+INITIATION = b"\x01\0\0\0" + OURS + NOISE[:124] + bytes(16)  # type, sender, key and timestamp, MACs: the second empty
+RESPONSE = b"\x02\0\0\0" + THEIRS + OURS + NOISE[:64] + bytes(16)
+COOKIE = b"\x03\0\0\0" + OURS + NOISE[:56]
+
+
+def with_cookie(message: bytes) -> bytes:
+    return message[:-16] + NOISE[:16]
+
+
+def transport(counter: int, receiver: bytes = THEIRS, size: int = 96) -> bytes:
+    return b"\x04\0\0\0" + receiver + counter.to_bytes(8, "little") + NOISE[:size]
+
+
+def test_sizes() -> None:
+    assert (len(INITIATION), len(RESPONSE), len(COOKIE)) == (148, 92, 64)
+
+
+def test_initiation() -> None:
+    four_ways_udp("wireguard", INITIATION)
+
+
+def test_response() -> None:
+    four_ways_udp("wireguard", RESPONSE, from_client=False)
+
+
+def test_handshake_under_load() -> None:
+    again = with_cookie(INITIATION)[:8] + NOISE[100:224] + NOISE[:16]
+    assert ask_both("wireguard", with_cookie(INITIATION)).answer == "more"
+    assert ask_both("wireguard", again, earlier=[(with_cookie(INITIATION), True)]).answer == "yes"
+    answer = with_cookie(RESPONSE)
+    assert ask_both("wireguard", answer, from_client=False).answer == "more"
+    assert ask_both("wireguard", answer, from_client=False, earlier=[(with_cookie(INITIATION), True)]).answer == "yes"
+    assert ask_both("wireguard", COOKIE, from_client=False, earlier=[(with_cookie(INITIATION), True)]).answer == "yes"
+    assert ask_both("wireguard", COOKIE).answer == "more"
+    assert ask_both("wireguard", COOKIE, server_port=51820).answer == "yes"
+
+
+def test_transport_met_in_its_middle() -> None:
+    first, second, third = (transport(number) for number in (90, 91, 93))
+    assert ask_both("wireguard", first).answer == "more"
+    assert ask_both("wireguard", second, earlier=[(first, True)]).answer == "more"
+    assert ask_both("wireguard", third, earlier=[(first, True), (second, True)]).answer == "yes"
+    assert ask_both("wireguard", third, earlier=[(first, True), (second, False)]).answer == "more"
+    assert ask_both("wireguard", second, earlier=[(third, True), (third, True)]).answer == "more"
+
+
+def test_transport_after_a_handshake_with_cookies() -> None:
+    assert ask_both("wireguard", transport(0), earlier=[(with_cookie(RESPONSE), False)]).answer == "yes"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        INITIATION + b"\0",
+        b"\x01\x01\0\0" + INITIATION[4:],
+        b"\x01\0\0\0" + bytes(4) + INITIATION[8:],
+        b"\x05\0\0\0" + INITIATION[4:],
+        transport(1)[:-1],
+        b"\x04\0\0\0" + THEIRS,
+    ],
+)
+def test_others_are_not_wireguard(foreign: bytes) -> None:
+    assert ask_both("wireguard", foreign, server_port=51820).answer == "no"

@@ -1,0 +1,175 @@
+"""Capture files to rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.l2 import Dot1Q, Ether
+from scapy.packet import Packet, Raw
+from scapy.utils import wrpcap, wrpcapng
+
+from citygate.capture import CaptureError, Row, classify, main, read
+
+CLIENT, SERVER = "192.0.2.1", "198.51.100.1"
+CLIENT_6, SERVER_6 = "2001:db8::1", "2001:db8:1::1"
+QUERY = bytes.fromhex("1a2b01000001000000000000") + b"\3www\7example\3com\0\0\1\0\1"
+SECOND_QUERY = QUERY.replace(b"www", b"ftp")
+REQUEST = b"GET / HTTP/1.1\r\nHost: www.youtube.com\r\n\r\n"
+
+
+def ether(packet: Packet, at: float) -> Packet:
+    frame = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / packet
+    frame.time = at
+    return frame
+
+
+def connection(network: type[Packet], ends: tuple[str, str], payload: bytes) -> list[Packet]:
+    """A client's handshake and request in two segments."""
+    there, back = network(src=ends[0], dst=ends[1]), network(src=ends[1], dst=ends[0])
+    return [
+        there / TCP(sport=40000, dport=80, flags="S", seq=100),
+        back / TCP(sport=80, dport=40000, flags="SA", seq=900, ack=101),
+        there / TCP(sport=40000, dport=80, flags="A", seq=101, ack=901),
+        there / TCP(sport=40000, dport=80, flags="PA", seq=101, ack=901) / Raw(payload[:20]),
+        there / TCP(sport=40000, dport=80, flags="PA", seq=121, ack=901) / Raw(payload[20:]),
+    ]
+
+
+def traffic() -> list[Packet]:
+    packets = [
+        IP(src=CLIENT, dst=SERVER) / UDP(sport=5000, dport=53) / Raw(QUERY),
+        IP(src=CLIENT, dst=SERVER) / UDP(sport=5000, dport=53) / Raw(SECOND_QUERY),
+        IPv6(src=CLIENT_6, dst=SERVER_6) / UDP(sport=5000, dport=53) / Raw(QUERY),
+        *connection(IP, (CLIENT, SERVER), REQUEST),
+        *connection(IPv6, (CLIENT_6, SERVER_6), REQUEST),
+        IP(src=CLIENT, dst=SERVER) / ICMP(),
+        IPv6(src=CLIENT_6, dst=SERVER_6) / ICMPv6EchoRequest(),
+        IP(src=CLIENT, dst=SERVER) / UDP(sport=6000, dport=6001) / Raw(b"\xc7\x91\x05\x33nobody"),
+    ]
+    return [ether(packet, 1000 + index / 10) for index, packet in enumerate(packets)]
+
+
+EXPECTED = {
+    ("udp", CLIENT, 5000, SERVER, 53, "dns", "", "www.example.com", 1),
+    ("udp", CLIENT_6, 5000, SERVER_6, 53, "dns", "", "www.example.com", 1),
+    ("tcp", CLIENT, 40000, SERVER, 80, "youtube", "", "www.youtube.com", 5),
+    ("tcp", CLIENT_6, 40000, SERVER_6, 80, "youtube", "", "www.youtube.com", 5),
+    ("other", CLIENT, "", SERVER, "", "icmp", "", "", 1),
+    ("other", CLIENT_6, "", SERVER_6, "", "icmp", "", "", 1),
+    ("udp", CLIENT, 6000, SERVER, 6001, "unknown", "", "", ""),
+}
+
+
+@pytest.fixture(params=["pcap", "pcapng"])
+def capture(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / f"traffic.{request.param}"
+    write = wrpcap if request.param == "pcap" else wrpcapng
+    write(str(path), traffic())
+    return path
+
+
+def test_rows(capture: Path) -> None:
+    rows = list(classify([capture]))
+    assert {row.file for row in rows} == {capture.name}
+    assert {tuple(row)[1:] for row in rows} == EXPECTED
+    assert len(rows) == len(EXPECTED)
+
+
+def test_times_and_lengths(capture: Path) -> None:
+    packets = list(read(capture))
+    assert [round(seconds - 1000, 3) for seconds, _, _ in packets[:3]] == [0, 0.1, 0.2]
+    assert packets[0][1][0] == 0x45
+    assert packets[0][2] == len(packets[0][1]) == 28 + len(QUERY)
+
+
+def test_wire_length_of_a_cut_frame(tmp_path: Path) -> None:
+    path = tmp_path / "cut.pcap"
+    frame = (
+        Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src=CLIENT, dst=SERVER, len=1028) / UDP(len=1008)
+    )
+    cut = Ether(bytes(frame)[:60])
+    cut.wirelen = 1042
+    wrpcap(str(path), [cut])
+    ((_, data, wire),) = read(path)
+    assert (len(data), wire) == (len(bytes(cut)) - 14, 1028)
+
+
+def test_vlan_frames_are_the_same_flows(tmp_path: Path) -> None:
+    path = tmp_path / "vlan.pcap"
+    tagged = [frame.copy() for frame in traffic()]
+    for frame in tagged:
+        frame.payload = Dot1Q(vlan=5, type=frame.type) / frame.payload
+        frame.type = 0x8100
+    wrpcap(str(path), tagged)
+    assert {tuple(row)[1:] for row in classify([path])} == EXPECTED
+
+
+def test_flows_of_two_files_are_apart(capture: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.pcap"
+    wrpcap(str(again), traffic()[:1])
+    files = [row.file for row in classify([capture, again])]
+    assert files.count("again.pcap") == 1
+
+
+def test_csv(capture: Path) -> None:
+    out = io.StringIO()
+    assert main([capture], "csv", out) == 0
+    header, *rows = csv.reader(io.StringIO(out.getvalue()))
+    assert ",".join(header) == (
+        "file,proto,client_ip,client_port,server_ip,server_port,service,provider,host,packets_needed"
+    )
+    assert {tuple(row[1:]) for row in rows} == {tuple(map(str, row)) for row in EXPECTED}
+
+
+def test_json(capture: Path) -> None:
+    out = io.StringIO()
+    assert main([capture], "json", out) == 0
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert {tuple(row[name] for name in Row._fields[1:]) for row in rows} == EXPECTED
+
+
+def test_table(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    out = io.StringIO()
+    assert main([capture], "table", out) == 0
+    assert "www.youtube.com" in out.getvalue()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a capture", b"\xd4\xc3\xb2\xa1\x02\x00"])
+def test_unreadable_file(
+    capture: Path, tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.pcap"
+    if content is not None:
+        bad.write_bytes(content)
+    out = io.StringIO()
+    assert main([bad, capture], "csv", out) == 1
+    assert str(bad) in capsys.readouterr().err
+    assert len(out.getvalue().splitlines()) == 1 + len(EXPECTED), "the others go on"
+
+
+def test_unknown_link_type(tmp_path: Path) -> None:
+    path = tmp_path / "odd.pcap"
+    wrpcap(str(path), [Raw(b"\x00" * 40)], linktype=147)
+    with pytest.raises(CaptureError, match="link type 147"):
+        list(read(path))
+
+
+def test_packets_that_cannot_be_decoded_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "broken.pcap"
+    broken = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", type=0x0800) / Raw(b"\x45" + bytes(10))
+    wrpcap(str(path), [broken])
+    assert list(classify([path])) == []
+    assert "odd_" in capsys.readouterr().err
+
+
+def test_recorded_calls(captures: Path) -> None:
+    """The two SkypeOut recordings keep their name, whatever is changed in the recognisers."""
+    rows = list(classify(captures / name for name in ("l7pat-skypeout-1.pcap", "l7data-skypeout-b.pcap")))
+    assert [row.service for row in rows] == ["skypeout"] * 4
