@@ -15,7 +15,10 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { BATCH = 64, SIZE = 64 };
+#ifndef BATCH
+#define BATCH 64
+#endif
+enum { SIZE = 64 };
 
 struct packet {
     struct iphdr ip;

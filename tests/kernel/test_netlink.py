@@ -37,14 +37,15 @@ def elements(name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("prefix", WIDE + WIDE6, ids=str)
-def test_a_prefix_is_what_nft_calls_it_and_can_be_taken_back(door: Netlink, prefix: Any) -> None:
+def test_an_interval_is_what_nft_calls_it_and_can_be_taken_back(door: Netlink, prefix: Any) -> None:
     name = f"zone{prefix.version}"
-    door.edit([(True, name, [interval(prefix, 7 << marks.ZONE_SHIFT)])])
+    ends = prefix.network_address, prefix.broadcast_address
+    door.edit([(True, name, [interval(*ends, 7 << marks.ZONE_SHIFT)])])
     length = prefix.prefixlen
     whole = {"prefix": {"addr": str(prefix.network_address), "len": length}}
     key = str(prefix.network_address) if length == prefix.max_prefixlen else whole
     assert elements(name) == [[key, 7 << marks.ZONE_SHIFT]]
-    door.edit([(False, name, [interval(prefix, 0)])])
+    door.edit([(False, name, [interval(*ends, 0)])])
     assert elements(name) == []
 
 

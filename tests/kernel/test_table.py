@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import pytest
@@ -229,6 +229,71 @@ def test_prefixes_move_between_zones_in_one_step(world: World, family: int, clie
         namer.stop()
         sender.close()
         receiver.close()
+
+
+@BOTH_FAMILIES
+def test_a_default_comes_and_goes(world: World, family: int, client: str, server: str) -> None:
+    """Zones without a default are not looked up for one: the rule itself comes and goes with the map's elements."""
+    closed = table(decisions={(SHENZHEN, GOOD): "act_allow"}, defaults={SHENZHEN: "default_drop"})
+    world.start(table(decisions={}))
+    namer = world.namer()
+    receiver, sender = world.udp("internet", server, 7000), world.udp("shenzhen", client)
+    try:
+        for _ in range(3):
+            sender.sendto(name(BAD), (server, 7000))
+            assert arrived(receiver)
+            world.edit(closed)
+            sender.sendto(name(BAD), (server, 7000))
+            assert arrived(receiver, 0.1) is None
+            world.edit(table(decisions={}))
+        assert "defaults" not in world.nft("list", "chain", "inet", "citygate", "judge")
+        world.forget()
+        world.edit(closed)
+        for class_, passes in ((0, True), (GOOD, True), (BAD, False)):
+            other = world.udp("shenzhen", client)
+            other.sendto(name(class_), (server, 7000))
+            assert (arrived(receiver, 0.1) is not None) == passes
+            other.close()
+    finally:
+        namer.stop()
+        sender.close()
+        receiver.close()
+
+
+@BOTH_FAMILIES
+def test_what_a_rule_allows_is_counted_and_leaves_without_a_mark(
+    world: World, family: int, client: str, server: str
+) -> None:
+    world.nft("add table inet foreign")
+    world.nft("add chain inet foreign c { type filter hook postrouting priority 0 ; }")
+    world.nft("add rule inet foreign c meta mark != 0 counter drop")
+    near = "10.250.0.9" if family == 4 else "fdff::9"  # in no region, but near one
+    world.start(table(decisions={(SHENZHEN, GOOD): "act_allow"}))
+    namer = world.namer()
+    receiver, sender = world.udp("internet", server, 7000), world.udp("shenzhen", client)
+    try:
+        world.gateway(["ip", "route", "add", near, "via", server])
+        sender.sendto(name(GOOD), (server, 7000))
+        sender.sendto(name(GOOD), (near, 7000))
+        assert arrived(receiver)
+        until(lambda: packets(world.counters(), SHENZHEN, GOOD, "passed", "up") == 2, f"{world.counters().packets}")
+        assert "packets 0 " in world.nft("list", "table", "inet", "foreign")
+    finally:
+        namer.stop()
+        sender.close()
+        receiver.close()
+        world.gateway(["ip", "route", "del", near])
+        world.nft("delete table inet foreign")
+
+
+def test_neighbouring_prefixes_of_a_zone_are_one_interval(world: World) -> None:
+    household = IPv4Network("10.10.3.7/32")
+    rest = dict.fromkeys(IPv4Network("10.10.0.0/16").address_exclude(household), SHENZHEN)
+    world.start(table(zone4=rest | {household: OTHER}))
+    listed = world.nft("list", "map", "inet", "citygate", "zone4")
+    assert listed.count(": 0x") == 3 and "10.10.0.0-10.10.3.6" in listed and "10.10.3.8-10.10.255.255" in listed
+    world.edit(table())
+    assert "10.10.0.0/16 : 0x00010000" in world.nft("list", "map", "inet", "citygate", "zone4")
 
 
 def test_an_edit_the_kernel_refuses_changes_nothing(world: World) -> None:

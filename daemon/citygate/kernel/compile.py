@@ -23,7 +23,7 @@ class Compiled:
     decisions: dict[tuple[int, int], str]  # (zone, class): only what differs from the zone's default
     defaults: dict[int, str]  # zones that do not allow what no rule names
     failing: dict[int, str]  # zones whose on_failure is drop
-    classes: tuple[int, ...]  # every class the daemon may hand out
+    classes: tuple[int, ...]  # every class that was ever given: conntrack may still hold it, or the daemon be about to
     chains: dict[str, tuple[str, ...]]
     sizes: dict[str, int]  # of the counter sets
     zones: tuple[Zone, ...] = field(compare=False)
@@ -51,7 +51,7 @@ def compile_policy(policy: Policy, catalogue: Catalogue, register: Register) -> 
         if zone.region.on_failure is Action.DROP:
             failing[number] = "fail_drop"
     return Compiled(
-        zone4, zone6, decisions, defaults, failing, tuple(sorted(classes.values())), chains.rules,
+        zone4, zone6, decisions, defaults, failing, tuple(sorted(register.classes())), chains.rules,
         _sizes(len(register.zones()), len(register.classes())), zones,
     )  # fmt: skip
 

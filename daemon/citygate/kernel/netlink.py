@@ -13,10 +13,10 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 
 from citygate.kernel.errors import KernelError
 from citygate.kernel.skeleton import TABLE
+from citygate.policy.model import Address
 
 NETLINK_NETFILTER = 12
 _NFNL_SUBSYS_NFTABLES = 10
@@ -65,12 +65,11 @@ def marks_key(*numbers: int) -> bytes:
     return struct.pack(f"={len(numbers)}I", *numbers)
 
 
-def interval(prefix: IPv4Network | IPv6Network, number: int) -> Element:
-    """A prefix of an interval map. An interval that ends with the address space has no end element."""
-    size = prefix.max_prefixlen // 8
-    after = int(prefix.broadcast_address) + 1
-    end = after.to_bytes(size, "big") if after >> prefix.max_prefixlen == 0 else None
-    return Element(prefix.network_address.packed, number=number, end=end)
+def interval(first: Address, last: Address, number: int) -> Element:
+    """An interval of addresses. One that ends with the address space has no end element."""
+    after = int(last) + 1
+    end = after.to_bytes(last.max_prefixlen // 8, "big") if after >> last.max_prefixlen == 0 else None
+    return Element(first.packed, number=number, end=end)
 
 
 class Netlink:

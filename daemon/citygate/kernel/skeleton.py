@@ -18,6 +18,9 @@ TABLE = "citygate"
 COUNTERS = ("passed", "blocked", "would_block", "unfiltered")
 # Maps the policy fills.
 POLICY_MAPS = ("zone4", "zone6", "decisions", "defaults", "failing", "remember")
+# Sets the policy fills: the first byte of every subscriber's address. An address that is not near is in no zone, and to
+# know that costs a third of a look-up in an interval map.
+POLICY_SETS = ("near4", "near6")
 
 KEY = f"meta mark & {marks.END:#x} . ct mark & {marks.CLASS:#x} . ct direction"  # of the counter sets but `unfiltered`
 _ZONE = f"meta mark & {marks.ZONE:#x}"
@@ -26,7 +29,7 @@ _ORIGINATOR = ("meta mark set ct original ip saddr map @zone4", "meta mark set c
 _RESPONDER = ("meta mark set ct reply ip saddr map @zone4", "meta mark set ct reply ip6 saddr map @zone6")
 _COUNT_UNFILTERED = f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}"
 
-# A flow refused on its first packet never gets a conntrack entry that could keep its class. Both hashes stand for an
+# A flow refused on its first packet never gets a conntrack entry that could keep its class. Two hashes stand for an IPv6
 # address pair: nft 1.0.6 aborts on an `update` of a map whose key is longer than 16 bytes.
 RECENT = ("recent_tcp4", "recent_udp4", "recent_other4", "recent_tcp6", "recent_udp6", "recent_other6")
 RECENT_SECONDS = 30
@@ -36,9 +39,16 @@ _BARE4 = ", ".join(f"{h} . {d} . {4 * (h + d)}" for h in range(5, 16) for d in r
 _BARE6 = ", ".join(f"{d} . {4 * d}" for d in range(5, 16))
 
 
-def _recent_keys() -> dict[str, str]:
-    one, two = secrets.randbits(31) | 1, secrets.randbits(31) | 1
-    pair6 = " . ".join(f"jhash ip6 saddr . ip6 daddr mod 4294967295 seed {seed:#x}" for seed in (one, two))
+Seeds = tuple[int, int]
+
+
+def draw_seeds() -> Seeds:
+    """Of the two hashes, so that nobody outside can make pairs collide. Whoever loads the table keeps them."""
+    return secrets.randbits(31) | 1, secrets.randbits(31) | 1
+
+
+def _recent_keys(seeds: Seeds) -> dict[str, str]:
+    pair6 = " . ".join(f"jhash ip6 saddr . ip6 daddr mod 4294967295 seed {seed:#x}" for seed in seeds)
     return {
         "recent_tcp4": "ip saddr . ip daddr . tcp sport . tcp dport",
         "recent_udp4": "ip saddr . ip daddr . udp sport . udp dport",
@@ -59,6 +69,8 @@ def declarations(sizes: Mapping[str, int]) -> list[str]:
     lines = [
         "map zone4 { type ipv4_addr : mark; flags interval; }",
         "map zone6 { type ipv6_addr : mark; flags interval; }",
+        "set near4 { type ipv4_addr; }",
+        "set near6 { type ipv6_addr; }",
         "map decisions { typeof meta mark . ct mark : verdict; }",
         "map defaults { typeof meta mark : verdict; }",
         "map failing { typeof meta mark : verdict; }",
@@ -70,7 +82,7 @@ def declarations(sizes: Mapping[str, int]) -> list[str]:
     for name in COUNTERS:
         key = "meta mark" if name == "unfiltered" else "meta mark . ct mark . ct direction"
         lines.append(f"set {name} {{ typeof {key}; size {sizes[name]}; flags dynamic; counter; }}")
-    for name, key in _recent_keys().items():
+    for name, key in _recent_keys((1, 1)).items():  # a type does not depend on the seeds
         lines.append(
             f"map {name} {{ typeof {_recent_type(name, key)} : meta mark; size 65535; flags dynamic,timeout; "
             f"timeout {RECENT_SECONDS}s; }}"
@@ -83,15 +95,30 @@ def elements() -> list[str]:
     return [f"add element inet {TABLE} bare4 {{ {_BARE4} }}", f"add element inet {TABLE} bare6 {{ {_BARE6} }}"]
 
 
-def chains(queues: range, native: bool) -> dict[str, tuple[str, ...]]:
-    """Chain name to its rules, base chains first. ``native``: the queue step is nftables' own."""
-    keys = _recent_keys()
+def _short_way(originator: str, responder_is_near: str) -> tuple[str, ...]:
+    return (
+        originator,
+        "meta mark 0 goto no_originator",
+        "jump judge",
+        f"{responder_is_near} goto responder_near",
+        f"update @passed {{ meta mark . ct mark & {marks.CLASS:#x} . ct direction }}",
+        "meta mark set 0",
+    )
+
+
+def chains(queues: range, native: bool, defaults: bool, seeds: Seeds) -> dict[str, tuple[str, ...]]:
+    """Chain name to its rules, base chains first.
+
+    ``native``: the queue step is nftables' own. ``defaults``: the policy has zones that do not allow what no rule names;
+    else their look-up is left out, which every packet would pay for.
+    """
+    keys = _recent_keys(seeds)
     skeleton: dict[str, tuple[str, ...]] = {
         # 1. Which packets the daemon must see.
         "steer": (
             "type filter hook forward priority mangle - 5; policy accept;",
-            "meta mark set 0",
             f"{_NAMED} accept",
+            "meta mark set 0",
             "ct state invalid,untracked accept",
             "meta l4proto { icmp, ipv6-icmp } ct state related accept",
             "ip protocol tcp ip hdrlength . tcp doff . ip length @bare4 accept",
@@ -103,36 +130,40 @@ def chains(queues: range, native: bool) -> dict[str, tuple[str, ...]]:
             "meta mark 0 accept",
             f"meta mark set meta mark & {marks.ZONE:#x} | {marks.ASK:#x}",
         ),
-        # 3. What becomes of every packet. The way of most packets is short: one end is a subscriber's, who began the flow.
-        # Its keys need no masks, since the mark is then the zone alone.
+        # 3. What becomes of every packet. The way of most packets is short: a subscriber began the flow, and its other
+        # end is nobody's near.
         "enforce": (
             "type filter hook forward priority mangle + 5; policy accept;",
             "meta mark != 0 jump answered",
-            *_RESPONDER,
-            "meta mark != 0 goto both_ends",
-            *_ORIGINATOR,
-            "meta mark 0 goto outside",
-            f"meta mark . ct mark & {marks.CLASS:#x} vmap @decisions",
-            "meta mark vmap @defaults",
-            f"update @passed {{ meta mark . ct mark & {marks.CLASS:#x} . ct direction }}",
-            "meta mark set 0",
+            "meta nfproto ipv6 goto enforce6",
+            *_short_way(_ORIGINATOR[0], "ct reply ip saddr & 255.0.0.0 @near4"),
         ),
-        # The originator's end is asked first; a packet counts as passed when both ends have agreed.
-        "both_ends": (
-            "jump originator",
-            "meta mark != 0 jump judge",
+        "enforce6": _short_way(_ORIGINATOR[1], "ct reply ip6 saddr & ff00:: @near6"),
+        # The originator's end has agreed; a packet counts as passed when both have.
+        "responder_near": (
             "jump responder",
+            "meta mark != 0 jump judge",
+            f"meta mark != 0 update @passed {{ {KEY} }}",
+            "jump originator",
+            f"update @passed {{ {KEY} }}",
+            "meta mark set 0",
+            "accept",
+        ),
+        "no_originator": (
+            "jump responder",
+            "meta mark 0 goto outside",
             "jump judge",
             f"update @passed {{ {KEY} }}",
-            "jump originator",
-            f"meta mark != 0 update @passed {{ {KEY} }}",
             "meta mark set 0",
             "accept",
         ),
         # Either no end is a subscriber's, or no conntrack expression matches.
         "outside": ("ct state invalid,untracked goto unseen", "accept"),
-        # Decisions end in a refusal or return; what has no name yet does not meet the default.
-        "judge": (f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @decisions", f"{_ZONE} vmap @defaults"),
+        # Always jumped to, so that a decision, which is a goto, comes back behind the jump unless it refuses. What has no name does not meet the default.
+        "judge": (
+            f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @decisions",
+            *((f"{_ZONE} vmap @defaults",) if defaults else ()),
+        ),
         "default_drop": (f"ct mark & {marks.CLASS:#x} 0 return", "goto act_drop"),
         "default_reject": (f"ct mark & {marks.CLASS:#x} 0 return", "goto act_reject"),
         # A flow refused on its first packet a moment ago: its class again, without asking.
@@ -155,8 +186,10 @@ def chains(queues: range, native: bool) -> dict[str, tuple[str, ...]]:
             *_RESPONDER,
             f"meta mark != 0 meta mark set meta mark | {marks.RESPONDER:#x}",
         ),
-        # The daemon's answer goes into the conntrack mark; a packet it never looked at goes its own way.
+        # The daemon's answer goes into the conntrack mark; a packet it never looked at goes its own way. A named flow's
+        # packet was not asked about, or need not have been: its mark is somebody else's.
         "answered": (
+            f"{_NAMED} meta mark set 0 return",
             f"meta mark & {marks.ASK:#x} != 0 goto unanswered",
             "update @answering { meta nfproto }",
             f"meta mark & {marks.ANSWER:#x} vmap @remember",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import ip_address
 
 from citygate.kernel import marks, nft, queue_step, skeleton
 from citygate.kernel.compile import Compiled
 from citygate.kernel.errors import KernelError
 from citygate.kernel.netlink import Element, Netlink, interval, marks_key
+from citygate.policy.model import Address, Network
 
 _ON = f"inet {skeleton.TABLE}"
 _LINE = 1000  # elements in one command of a bulk load: nft's parser takes longer lines badly
@@ -36,8 +37,8 @@ class Kernel:
         self._queues = queues
         self._netlink = Netlink()
         self.step = queue_step.probe()
+        self._seeds = skeleton.draw_seeds()
         self._now: Compiled | None = None
-        self._base: set[str] = set()
 
     def close(self) -> None:
         """Close the socket; the table stays."""
@@ -46,21 +47,17 @@ class Kernel:
     def start(self, table: Compiled) -> bool:
         """Make the table, or adopt the one that is there with its counters. Tells whether it adopted."""
         there = self._netlink.chains()
-        chains = skeleton.chains(self._queues, native=self.step == "native")
-        self._base = {name for name, rules in chains.items() if rules and rules[0].startswith("type ")}
-        wanted = chains | _class_chains(table.classes) | table.chains
-        lines = [f"add table {_ON}"]
-        for name in chains.keys() | (there - wanted.keys()):
-            hook = f" {{ {chains[name][0]} }}" if name in self._base else ""
-            lines.append(f"add chain {_ON} {name}{hook}")
-        lines += [f"add {line}" for line in skeleton.declarations(table.sizes)]
-        lines += [f"add chain {_ON} {name}" for name in wanted.keys() - chains.keys()]
+        wanted = self._chains(table)
+        lines = [f"add table {_ON}", *(f"add {line}" for line in skeleton.declarations(table.sizes))]
+        for name, rules in wanted.items():
+            lines.append(f"add chain {_ON} {name}" + (f" {{ {rules[0]} }}" if _is_base(rules) else ""))
         # Every chain loses its rules before any map loses the elements that point to chains.
         lines += [f"flush chain {_ON} {name}" for name in wanted.keys() | there]
         lines += [f"flush map {_ON} {name}" for name in skeleton.POLICY_MAPS]
+        lines += [f"flush set {_ON} {name}" for name in skeleton.POLICY_SETS]
         lines += skeleton.elements()
         for name, rules in wanted.items():
-            lines += [f"add rule {_ON} {name} {rule}" for rule in rules if not rule.startswith("type ")]
+            lines += _rules(name, rules)
         for name, elements in _elements(table).items():
             texts = [_as_text(name, element) for element in elements]
             lines += [
@@ -76,26 +73,38 @@ class Kernel:
         return bool(there)
 
     def edit(self, table: Compiled) -> None:
-        """Go over to another policy: new chains first, then all elements in one transaction, then chains nobody needs.
+        """Go over to another policy: chains first, then all elements in one transaction, then chains nobody needs.
 
         The middle step is the one that counts: until it every packet meets the old policy, from it on the new one.
+        Whether `defaults` is looked up changes before it when the map was empty, and after it when the map will be.
         """
         if self._now is None:
             raise RuntimeError("edit before start")
-        before, after = _all_chains(self._now), _all_chains(table)
-        fresh = {name: rules for name, rules in after.items() if name not in before}
+        before, after = self._chains(self._now), self._chains(table)
+        fresh = [name for name in after if name not in before]
         lines = [f"add chain {_ON} {name}" for name in fresh]
-        lines += [f"add rule {_ON} {name} {rule}" for name, rules in fresh.items() for rule in rules]
+        lines += [line for name in fresh for line in _rules(name, after[name])]
+        refilled = [name for name in after if after[name] != before.get(name, after[name])]
+        refill = [f"flush chain {_ON} {name}" for name in refilled]
+        refill += [line for name in refilled for line in _rules(name, after[name])]
         if table.sizes != self._now.sizes:
             lines += [f"add {line}" for line in skeleton.declarations(table.sizes)]
-        nft.load(lines)
+        nft.load(lines + refill if table.defaults else lines)
         try:
             self._netlink.edit(_differences(_elements(self._now), _elements(table)))
         except KernelError:
             nft.load(_delete_chains(fresh))
             raise
         self._now = table
-        nft.load(_delete_chains(name for name in before if name not in after))
+        gone = _delete_chains(name for name in before if name not in after)
+        nft.load(gone if table.defaults else refill + gone)
+
+    def _chains(self, table: Compiled) -> dict[str, tuple[str, ...]]:
+        """All chains the table is to have, base chains first."""
+        fixed = skeleton.chains(
+            self._queues, native=self.step == "native", defaults=bool(table.defaults), seeds=self._seeds
+        )
+        return fixed | _class_chains(table.classes) | table.chains
 
     def counters(self) -> Counters:
         packets: dict[tuple[int, int, str, str], tuple[int, int]] = {}
@@ -147,8 +156,12 @@ def _class_chains(classes: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
     return {name: (rule,) for name, rule, _ in both}
 
 
-def _all_chains(table: Compiled) -> Mapping[str, tuple[str, ...]]:
-    return _class_chains(table.classes) | table.chains
+def _is_base(rules: tuple[str, ...]) -> bool:
+    return bool(rules) and rules[0].startswith("type ")
+
+
+def _rules(name: str, rules: tuple[str, ...]) -> list[str]:
+    return [f"add rule {_ON} {name} {rule}" for rule in (rules[1:] if _is_base(rules) else rules)]
 
 
 def _elements(table: Compiled) -> dict[str, list[Element]]:
@@ -159,8 +172,10 @@ def _elements(table: Compiled) -> dict[str, list[Element]]:
 
     remember = [skeleton.class_chain(number, final) for number in table.classes for final in (True, False)]
     return {
-        "zone4": [interval(prefix, zone(number)) for prefix, number in table.zone4.items()],
-        "zone6": [interval(prefix, zone(number)) for prefix, number in table.zone6.items()],
+        "zone4": [interval(first, last, zone(number)) for first, last, number in _intervals(table.zone4)],
+        "zone6": [interval(first, last, zone(number)) for first, last, number in _intervals(table.zone6)],
+        "near4": _near(table.zone4),
+        "near6": _near(table.zone6),
         "decisions": [Element(marks_key(zone(z), c), chain=chain) for (z, c), chain in table.decisions.items()],
         "defaults": [Element(marks_key(zone(z)), chain=chain) for z, chain in table.defaults.items()],
         "failing": [Element(marks_key(zone(z)), chain=chain) for z, chain in table.failing.items()],
@@ -177,17 +192,40 @@ def _differences(
         (True, lambda name: set(after[name]) - set(before[name])),
     ]
     for add, select in order:
-        for name in skeleton.POLICY_MAPS:
+        for name in (*skeleton.POLICY_MAPS, *skeleton.POLICY_SETS):
             if changed := select(name):
                 yield add, name, sorted(changed, key=lambda element: element.key)
+
+
+def _intervals(prefixes: Mapping[Network, int]) -> Iterator[tuple[Address, Address, int]]:
+    """Prefixes as intervals (first, last, zone number), neighbours of one zone joined."""
+    first = last = None
+    number = 0
+    for prefix, zone in sorted(prefixes.items(), key=lambda item: int(item[0].network_address)):
+        if last is not None and zone == number and int(prefix.network_address) == int(last) + 1:
+            last = prefix.broadcast_address
+            continue
+        if first is not None and last is not None:
+            yield first, last, number
+        first, last, number = prefix.network_address, prefix.broadcast_address, zone
+    if first is not None and last is not None:
+        yield first, last, number
+
+
+def _near(prefixes: Mapping[Network, int]) -> list[Element]:
+    """The /8s that hold a subscriber, as a set's elements."""
+    first = {byte for prefix in prefixes for byte in range(prefix[0].packed[0], prefix[-1].packed[0] + 1)}
+    size = max((prefix.max_prefixlen // 8 for prefix in prefixes), default=0)
+    return [Element(bytes([byte]).ljust(size, b"\0")) for byte in sorted(first)]
 
 
 def _as_text(name: str, element: Element) -> str:
     """An element in nft's words."""
     if name in ("zone4", "zone6"):
-        start = (IPv4Network if len(element.key) == 4 else IPv6Network)(element.key)
-        first = int.from_bytes(element.key, "big")
-        after = int.from_bytes(element.end, "big") if element.end else 1 << start.max_prefixlen
-        return f"{start.network_address}/{start.max_prefixlen - (after - first).bit_length() + 1} : {element.number:#x}"
+        first = ip_address(element.key)
+        last = ip_address(element.end) - 1 if element.end else ip_address(bytes([255]) * len(element.key))
+        return f"{first}-{last} : {element.number:#x}" if first != last else f"{first} : {element.number:#x}"
+    if name in skeleton.POLICY_SETS:
+        return str(ip_address(element.key))
     key = " . ".join(f"{number:#x}" for number in struct.unpack(f"={len(element.key) // 4}I", element.key))
     return f"{key} : {'jump' if element.jump else 'goto'} {element.chain}"
