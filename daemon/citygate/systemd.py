@@ -57,4 +57,5 @@ def start_logging() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PriorityFormatter() if to_journal() else logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of every file it sees
+    for chatty in ("watchfiles", "communityid"):  # they tell of every file and every flow they see
+        logging.getLogger(chatty).setLevel(logging.WARNING)

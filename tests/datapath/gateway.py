@@ -10,7 +10,8 @@ from typing import Any
 from citygate.lab import offload
 from citygate.lab.topology import Lab, host
 
-ASKED = 0x40050000  # "ask the daemon", zone 5
+ZONE = 0x00050000  # 5
+ASKED = 0x40000000 | ZONE  # "ask the daemon"
 CLIENT, SERVER = host("shenzhen"), host("internet")
 
 RULES = f"""
@@ -44,7 +45,7 @@ class Gateway:
         return done.stdout
 
     def marks(self, proto: str = "udp") -> dict[int, int]:
-        """Packets that came out behind the queue, by their whole mark; then counts from 0 again."""
+        """Packets that came out behind the queue, by mark less the zone, which every one has kept; then counts from 0."""
         listing: dict[str, Any] = json.loads(self.run("nft", "-j", "list", "set", "inet", "watch", "seen"))
         self.run("nft", "flush", "set", "inet", "watch", "seen")
         [found] = [entry["set"] for entry in listing["nftables"] if "set" in entry]
@@ -52,7 +53,8 @@ class Gateway:
         for element in found.get("elem", ()):
             mark, protocol = element["elem"]["val"]["concat"]
             if protocol == proto:
-                seen[mark] = element["elem"]["counter"]["packets"]
+                assert mark & 0x3FFF0000 == ZONE, f"{mark:#x}"
+                seen[mark ^ ZONE] = element["elem"]["counter"]["packets"]
         return seen
 
     def waiting(self) -> int:

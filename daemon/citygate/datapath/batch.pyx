@@ -3,7 +3,8 @@
 
 The way of a batch: ``run`` leaves the GIL, ``take_batch`` receives, ``read_datagram`` walks the netlink messages of
 each, ``read_packet`` walks the attributes, judges and writes a verdict, ``send_verdicts`` sends them all with one call.
-Every packet whose id could be read gets a verdict: NF_ACCEPT and a mark of the answer's bits only, which clears bit 30.
+Every packet whose id could be read gets a verdict: NF_ACCEPT and a mark of the answer's bits and the
+zone's, which clears bit 30.
 
 Formats and rules: include/uapi/linux/netfilter/nfnetlink_queue.h, net/netfilter/nfnetlink_queue.c, netlink(7).
 """
@@ -204,6 +205,7 @@ cdef void read_packet(Loop* loop, const Cursor* body, uint64_t now) noexcept nog
     cdef uint32_t mark = 0
     cdef uint32_t wire_size = 0
     cdef bint has_id = False
+    cdef uint16_t zone
     cdef VerdictMessage* verdict
     while copy(&rest, 0, &attr, sizeof(attr)) == sizeof(attr) and attr.nla_len >= sizeof(attr):
         value = part(&rest, sizeof(attr), attr.nla_len - sizeof(attr))
@@ -230,8 +232,9 @@ cdef void read_packet(Loop* loop, const Cursor* body, uint64_t now) noexcept nog
         send_verdicts(loop)
     verdict = &loop.verdicts[loop.pending]
     verdict.packet_id = htonl(packet_id)
-    verdict.mark = htonl(judge(loop.core, &packet, wire_size, now, packet_id,
-                               (mark >> ZONE_SHIFT) & ZONE_MASK))
+    zone = (mark >> ZONE_SHIFT) & ZONE_MASK
+    # The zone goes back with the answer, so that a packet without a name can be told from one that nobody looked at.
+    verdict.mark = htonl(judge(loop.core, &packet, wire_size, now, packet_id, zone) | <uint32_t>zone << ZONE_SHIFT)
     loop.pending += 1
     loop.counts.packets += 1
 

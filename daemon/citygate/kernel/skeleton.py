@@ -29,8 +29,8 @@ _ORIGINATOR = ("meta mark set ct original ip saddr map @zone4", "meta mark set c
 _RESPONDER = ("meta mark set ct reply ip saddr map @zone4", "meta mark set ct reply ip6 saddr map @zone6")
 _COUNT_UNFILTERED = f"update @unfiltered {{ meta mark & {marks.UNFILTERED:#x} }}"
 
-# A flow refused on its first packet never gets a conntrack entry that could keep its class. Two hashes stand for an IPv6
-# address pair: nft 1.0.6 aborts on an `update` of a map whose key is longer than 16 bytes.
+# A flow refused on its first packet never gets a conntrack entry that could keep its class. Two hashes stand for an
+# IPv6 address pair: nft 1.0.6 aborts on an `update` of a map whose key is longer than 16 bytes.
 RECENT = ("recent_tcp4", "recent_udp4", "recent_other4", "recent_tcp6", "recent_udp6", "recent_other6")
 RECENT_SECONDS = 30
 
@@ -159,7 +159,8 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds) -> dict[st
         ),
         # Either no end is a subscriber's, or no conntrack expression matches.
         "outside": ("ct state invalid,untracked goto unseen", "accept"),
-        # Always jumped to, so that a decision, which is a goto, comes back behind the jump unless it refuses. What has no name does not meet the default.
+        # Always jumped to, so that a decision, which is a goto, comes back behind the jump unless it refuses. What has no
+        # name yet does not meet the default.
         "judge": (
             f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @decisions",
             *((f"{_ZONE} vmap @defaults",) if defaults else ()),
@@ -178,8 +179,8 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds) -> dict[st
             f"meta mark & {marks.CLASS:#x} vmap @remember",
             "meta mark set 0",
         ),
-        # The zone of each end, 0 where it is no subscriber's. Ends are the original and the reply source: right under SNAT
-        # and port forwards, and for ICMP errors.
+        # The zone of each end, 0 where it is no subscriber's. Ends are the original and the reply source: right under
+        # SNAT and port forwards, and for ICMP errors.
         "originator": ("meta mark set 0", *_ORIGINATOR),
         "responder": (
             "meta mark set 0",

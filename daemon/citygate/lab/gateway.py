@@ -32,8 +32,19 @@ class Gateway:
     ``daemon.log`` with what it said.
     """
 
-    def __init__(self, lab: Lab, directory: Path, regions: Mapping[str, str], queues: int = 1) -> None:
-        """``regions``: file name without ``.yaml`` to text. Nothing is started yet."""
+    def __init__(
+        self,
+        lab: Lab,
+        directory: Path,
+        regions: Mapping[str, str],
+        queues: int = 1,
+        length: int = 8192,
+        services: str | None = None,
+    ) -> None:
+        """``regions``: file name without ``.yaml`` to text; ``services``: the text of the site's own ``services.yaml``.
+
+        ``length``: packets that may wait in each of the ``queues``. Nothing is started yet.
+        """
         self.lab = lab
         self.directory = directory
         self.log = directory / "daemon.log"
@@ -41,9 +52,11 @@ class Gateway:
         (directory / "policies/regions").mkdir(parents=True)
         for name, text in regions.items():
             self.region(name).write_text(text)
+        if services is not None:
+            (directory / "policies/services.yaml").write_text(services)
         settings = {
             "policies": str(directory / "policies"),
-            "queues": {"count": queues},
+            "queues": {"count": queues, "length": length},
             "metrics": METRICS,
             "state": str(directory / "state"),
             "events": {"to": str(self.events)},
