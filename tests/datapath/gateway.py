@@ -45,7 +45,7 @@ class Gateway:
         return done.stdout
 
     def marks(self, proto: str = "udp") -> dict[int, int]:
-        """Packets that came out behind the queue, by mark less the zone, which every one has kept; then counts from 0."""
+        """Packets that came out behind the queue, by mark less the zone that all of them kept; then counts from 0."""
         listing: dict[str, Any] = json.loads(self.run("nft", "-j", "list", "set", "inet", "watch", "seen"))
         self.run("nft", "flush", "set", "inet", "watch", "seen")
         [found] = [entry["set"] for entry in listing["nftables"] if "set" in entry]

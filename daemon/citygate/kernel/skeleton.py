@@ -109,8 +109,8 @@ def _short_way(originator: str, responder_is_near: str) -> tuple[str, ...]:
 def chains(queues: range, native: bool, defaults: bool, seeds: Seeds) -> dict[str, tuple[str, ...]]:
     """Chain name to its rules, base chains first.
 
-    ``native``: the queue step is nftables' own. ``defaults``: the policy has zones that do not allow what no rule names;
-    else their look-up is left out, which every packet would pay for.
+    ``native``: the queue step is nftables' own. ``defaults``: the policy has zones that do not allow what no rule
+    names; else their look-up is left out, which every packet would pay for.
     """
     keys = _recent_keys(seeds)
     skeleton: dict[str, tuple[str, ...]] = {
@@ -159,8 +159,8 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds) -> dict[st
         ),
         # Either no end is a subscriber's, or no conntrack expression matches.
         "outside": ("ct state invalid,untracked goto unseen", "accept"),
-        # Always jumped to, so that a decision, which is a goto, comes back behind the jump unless it refuses. What has no
-        # name yet does not meet the default.
+        # Always jumped to, so that a decision, which is a goto, comes back behind the jump unless it refuses. What has
+        # no name yet does not meet the default.
         "judge": (
             f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @decisions",
             *((f"{_ZONE} vmap @defaults",) if defaults else ()),
