@@ -165,17 +165,17 @@ def _rules(name: str, rules: tuple[str, ...]) -> list[str]:
 
 
 def _elements(table: Compiled) -> dict[str, list[Element]]:
-    """What each policy map holds."""
+    """What each policy map and set holds."""
 
     def zone(number: int) -> int:
         return number << marks.ZONE_SHIFT
 
     remember = [skeleton.class_chain(number, final) for number in table.classes for final in (True, False)]
     return {
-        "zone4": [interval(first, last, zone(number)) for first, last, number in _intervals(table.zone4)],
-        "zone6": [interval(first, last, zone(number)) for first, last, number in _intervals(table.zone6)],
-        "near4": _near(table.zone4),
-        "near6": _near(table.zone6),
+        "zone4": [interval(first, last, zone(number)) for first, last, number in intervals(table.zone4)],
+        "zone6": [interval(first, last, zone(number)) for first, last, number in intervals(table.zone6)],
+        "near4": near(table.zone4),
+        "near6": near(table.zone6),
         "decisions": [Element(marks_key(zone(z), c), chain=chain) for (z, c), chain in table.decisions.items()],
         "defaults": [Element(marks_key(zone(z)), chain=chain) for z, chain in table.defaults.items()],
         "failing": [Element(marks_key(zone(z)), chain=chain) for z, chain in table.failing.items()],
@@ -197,7 +197,7 @@ def _differences(
                 yield add, name, sorted(changed, key=lambda element: element.key)
 
 
-def _intervals(prefixes: Mapping[Network, int]) -> Iterator[tuple[Address, Address, int]]:
+def intervals(prefixes: Mapping[Network, int]) -> Iterator[tuple[Address, Address, int]]:
     """Prefixes as intervals (first, last, zone number), neighbours of one zone joined."""
     first = last = None
     number = 0
@@ -212,7 +212,7 @@ def _intervals(prefixes: Mapping[Network, int]) -> Iterator[tuple[Address, Addre
         yield first, last, number
 
 
-def _near(prefixes: Mapping[Network, int]) -> list[Element]:
+def near(prefixes: Mapping[Network, int]) -> list[Element]:
     """The /8s that hold a subscriber, as a set's elements."""
     first = {byte for prefix in prefixes for byte in range(prefix[0].packed[0], prefix[-1].packed[0] + 1)}
     size = max((prefix.max_prefixlen // 8 for prefix in prefixes), default=0)
