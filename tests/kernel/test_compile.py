@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from citygate.kernel import table as table_module
 from citygate.kernel.compile import compile_policy
-from citygate.policy.model import Action, Address, Match, Mode, Network, Policy, Rule
+from citygate.policy.model import Action, Match, Mode, Policy, Rule
 from citygate.register import Register
 from tests.kernel.policies import CATALOGUE, region
 
-PREFIXES: list[Network] = [
-    ip_network(text)
-    for text in (
-        *("0.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "10.10.0.0/16", "10.10.0.0/17", "10.10.128.0/17", "10.10.3.7/32"),
-        *("10.11.0.0/16", "11.0.0.0/8", "255.255.255.255/32", "128.0.0.0/1", "0.0.0.0/0"),
-        *("::/8", "fd00:10::/48", "fd00:11::/48", "fd00:10::/64", "fd00:10:0:1::/64", "ffff::/16", "8000::/1", "::/0"),
-    )
-]
-ADDRESSES: list[Address] = sorted(
-    {end for prefix in PREFIXES for end in (prefix[0], prefix[-1])}
-    | {ip_address("10.10.3.8"), ip_address("fd00:12::")},
-    key=lambda address: (address.version, int(address)),
-)
 HOUSEHOLD = ip_network("10.10.3.7/32")
 SKYPEOUT = Rule("skypeout", Match(services=("skypeout",)), Action.REJECT, excepted=(HOUSEHOLD,))
 VOIP = Rule("voip", Match(categories=("voip",)), Action.DROP)
@@ -74,21 +57,6 @@ def test_every_service_has_a_class_and_a_monitor_rule_counts(register: Register)
     assert len(table.classes) == len(CATALOGUE.services)
     (rules,) = table.chains.values()
     assert rules[0].startswith("update @would_block") and rules[1] == "goto act_allow"
-
-
-@given(st.lists(st.tuples(st.sampled_from(PREFIXES), st.integers(1, 3)), max_size=12), st.sampled_from(ADDRESSES))
-def test_intervals_equal_a_naive_look_up(drawn: list[tuple[Network, int]], address: Address) -> None:
-    """Zones as the kernel gets them, joined and cut, against asking every prefix."""
-    prefixes: dict[Network, int] = {}
-    for prefix, zone in drawn:
-        if prefix.version == address.version and not any(prefix.overlaps(other) for other in prefixes):
-            prefixes[prefix] = zone
-    intervals = list(table_module.intervals(prefixes))
-    assert all(one[1] < other[0] for one, other in itertools.pairwise(intervals))  # type: ignore[operator]
-    naive = [zone for prefix, zone in prefixes.items() if address in prefix]
-    assert [zone for first, last, zone in intervals if first <= address <= last] == naive  # type: ignore[operator]
-    near = {element.key[0] for element in table_module.near(prefixes)}
-    assert not naive or address.packed[0] in near
 
 
 def test_counter_sets_have_room_for_every_zone_and_class(register: Register) -> None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 from citygate.kernel.errors import KernelError
 from citygate.kernel.skeleton import TABLE
-from citygate.policy.model import Address
 
 NETLINK_NETFILTER = 12
 _NFNL_SUBSYS_NFTABLES = 10
@@ -65,11 +64,10 @@ def marks_key(*numbers: int) -> bytes:
     return struct.pack(f"={len(numbers)}I", *numbers)
 
 
-def interval(first: Address, last: Address, number: int) -> Element:
-    """An interval of addresses. One that ends with the address space has no end element."""
-    after = int(last) + 1
-    end = after.to_bytes(last.max_prefixlen // 8, "big") if after >> last.max_prefixlen == 0 else None
-    return Element(first.packed, number=number, end=end)
+def interval(first: int, last: int, size: int, number: int) -> Element:
+    """An interval of addresses of ``size`` bytes. One that ends with the address space has no end element."""
+    end = (last + 1).to_bytes(size, "big") if (last + 1) >> 8 * size == 0 else None
+    return Element(first.to_bytes(size, "big"), number=number, end=end)
 
 
 class Netlink:

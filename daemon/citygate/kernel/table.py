@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address
 
 from citygate.kernel import marks, nft, queue_step, skeleton
 from citygate.kernel.compile import Compiled
+from citygate.kernel.contents import Contents, commands, contents, differences
 from citygate.kernel.errors import KernelError
-from citygate.kernel.netlink import Element, Netlink, interval, marks_key
-from citygate.policy.model import Address, Network
+from citygate.kernel.netlink import Netlink
 
 _ON = f"inet {skeleton.TABLE}"
-_LINE = 1000  # elements in one command of a bulk load: nft's parser takes longer lines badly
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +37,7 @@ class Kernel:
         self.step = queue_step.probe()
         self._seeds = skeleton.draw_seeds()
         self._now: Compiled | None = None
+        self._held: Contents = {}
 
     def close(self) -> None:
         """Close the socket; the table stays."""
@@ -58,18 +57,14 @@ class Kernel:
         lines += skeleton.elements()
         for name, rules in wanted.items():
             lines += _rules(name, rules)
-        for name, elements in _elements(table).items():
-            texts = [_as_text(name, element) for element in elements]
-            lines += [
-                f"add element {_ON} {name} {{ {', '.join(texts[at : at + _LINE])} }}"
-                for at in range(0, len(texts), _LINE)
-            ]
+        held = contents(table)
+        lines += commands(held, _ON)
         # A base chain that this kernel's queue step does not use is left empty, never deleted.
         lines += _delete_chains(there - wanted.keys() - {"ask"})
         nft.load(lines)
         if self.step == "xtables":
             queue_step.ensure_xtables(self._queues)
-        self._now = table
+        self._now, self._held = table, held
         return bool(there)
 
     def edit(self, table: Compiled) -> None:
@@ -90,12 +85,13 @@ class Kernel:
         if table.sizes != self._now.sizes:
             lines += [f"add {line}" for line in skeleton.declarations(table.sizes)]
         nft.load(lines + refill if table.defaults else lines)
+        held = contents(table)
         try:
-            self._netlink.edit(_differences(_elements(self._now), _elements(table)))
+            self._netlink.edit(differences(self._held, held))
         except KernelError:
             nft.load(_delete_chains(fresh))
             raise
-        self._now = table
+        self._now, self._held = table, held
         gone = _delete_chains(name for name in before if name not in after)
         nft.load(gone if table.defaults else refill + gone)
 
@@ -162,70 +158,3 @@ def _is_base(rules: tuple[str, ...]) -> bool:
 
 def _rules(name: str, rules: tuple[str, ...]) -> list[str]:
     return [f"add rule {_ON} {name} {rule}" for rule in (rules[1:] if _is_base(rules) else rules)]
-
-
-def _elements(table: Compiled) -> dict[str, list[Element]]:
-    """What each policy map and set holds."""
-
-    def zone(number: int) -> int:
-        return number << marks.ZONE_SHIFT
-
-    remember = [skeleton.class_chain(number, final) for number in table.classes for final in (True, False)]
-    return {
-        "zone4": [interval(first, last, zone(number)) for first, last, number in intervals(table.zone4)],
-        "zone6": [interval(first, last, zone(number)) for first, last, number in intervals(table.zone6)],
-        "near4": near(table.zone4),
-        "near6": near(table.zone6),
-        "decisions": [Element(marks_key(zone(z), c), chain=chain) for (z, c), chain in table.decisions.items()],
-        "defaults": [Element(marks_key(zone(z)), chain=chain) for z, chain in table.defaults.items()],
-        "failing": [Element(marks_key(zone(z)), chain=chain) for z, chain in table.failing.items()],
-        "remember": [Element(marks_key(value), chain=name, jump=True) for name, _, value in remember],
-    }
-
-
-def _differences(
-    before: Mapping[str, list[Element]], after: Mapping[str, list[Element]]
-) -> Iterator[tuple[bool, str, list[Element]]]:
-    """Deletions, then additions. An element's data cannot be replaced: it is deleted and added again."""
-    order: list[tuple[bool, Callable[[str], set[Element]]]] = [
-        (False, lambda name: set(before[name]) - set(after[name])),
-        (True, lambda name: set(after[name]) - set(before[name])),
-    ]
-    for add, select in order:
-        for name in (*skeleton.POLICY_MAPS, *skeleton.POLICY_SETS):
-            if changed := select(name):
-                yield add, name, sorted(changed, key=lambda element: element.key)
-
-
-def intervals(prefixes: Mapping[Network, int]) -> Iterator[tuple[Address, Address, int]]:
-    """Prefixes as intervals (first, last, zone number), neighbours of one zone joined."""
-    first = last = None
-    number = 0
-    for prefix, zone in sorted(prefixes.items(), key=lambda item: int(item[0].network_address)):
-        if last is not None and zone == number and int(prefix.network_address) == int(last) + 1:
-            last = prefix.broadcast_address
-            continue
-        if first is not None and last is not None:
-            yield first, last, number
-        first, last, number = prefix.network_address, prefix.broadcast_address, zone
-    if first is not None and last is not None:
-        yield first, last, number
-
-
-def near(prefixes: Mapping[Network, int]) -> list[Element]:
-    """The /8s that hold a subscriber, as a set's elements."""
-    first = {byte for prefix in prefixes for byte in range(prefix[0].packed[0], prefix[-1].packed[0] + 1)}
-    size = max((prefix.max_prefixlen // 8 for prefix in prefixes), default=0)
-    return [Element(bytes([byte]).ljust(size, b"\0")) for byte in sorted(first)]
-
-
-def _as_text(name: str, element: Element) -> str:
-    """An element in nft's words."""
-    if name in ("zone4", "zone6"):
-        first = ip_address(element.key)
-        last = ip_address(element.end) - 1 if element.end else ip_address(bytes([255]) * len(element.key))
-        return f"{first}-{last} : {element.number:#x}" if first != last else f"{first} : {element.number:#x}"
-    if name in skeleton.POLICY_SETS:
-        return str(ip_address(element.key))
-    key = " . ".join(f"{number:#x}" for number in struct.unpack(f"={len(element.key) // 4}I", element.key))
-    return f"{key} : {'jump' if element.jump else 'goto'} {element.chain}"
