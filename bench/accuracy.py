@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from citygate.capture import CaptureError, Flow, flows, naming
+from citygate.capture.classify import CaptureError, Flow, flows, naming
+from citygate.tables import console
 
 FIRST_SET = (
     "skypeout", "skype", "sip", "stun", "rtp", "openvpn", "wireguard", "ipsec", "l2tp", "pptp", "bittorrent",
@@ -113,7 +113,7 @@ def confusion(labels: dict[Key, Label], named: dict[Key, Flow]) -> dict[tuple[st
 @click.option("--wrong", is_flag=True, help="List what was not right, by label, name given and file.")
 def main(folder: Path, wrong: bool) -> None:
     labels, named = labels_of(folder), flows_of(folder)
-    console = Console()
+    out = console()
     table = Table("service", "labels", "caught", "missed", "named", "wrong", "on unknown", "recall", "precision")
     for service in FIRST_SET:
         s = score(service, labels, named)
@@ -121,9 +121,9 @@ def main(folder: Path, wrong: bool) -> None:
             service, str(s.labels), str(s.caught), str(s.labels - s.caught), str(s.named),
             str(s.named - s.right - s.on_unknown), str(s.on_unknown), f"{s.recall:.3f}", f"{s.precision:.3f}",
         )  # fmt: skip
-    console.print(table)
+    out.print(table)
     without = sum(key not in labels for key in named)
-    console.print(f"{len(labels)} labels, {len(named)} rows, {without} rows without a label")
+    out.print(f"{len(labels)} labels, {len(named)} rows, {without} rows without a label")
     if wrong:
         for (label, given), files in sorted(confusion(labels, named).items(), key=lambda item: -item[1].total()):
             where = ", ".join(f"{name} {number}" for name, number in files.most_common(8))

@@ -56,7 +56,7 @@ def check(directory: Path) -> None:
 @click.option("--format", "form", type=click.Choice(["csv", "json", "table"]), default="table", show_default=True)
 def classify(captures: tuple[Path, ...], form: str) -> None:
     """Name the flows of pcap and pcapng files, one row a flow."""
-    from citygate import capture
+    from citygate.capture import classify as capture
 
     sys.exit(capture.main(captures, form))
 

@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from citygate.lab import flows, netns
-from citygate.lab.results import console
 from citygate.lab.topology import GATEWAY, HOSTS, PARTIES, Lab, LabError, party
+from citygate.tables import console
 
 
 class Commands(click.Group):

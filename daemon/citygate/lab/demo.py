@@ -18,10 +18,10 @@ from rich.table import Table
 from citygate.lab import flows
 from citygate.lab.call import Call, Tally
 from citygate.lab.gateway import Gateway
-from citygate.lab.results import console
 from citygate.lab.topology import Lab, LabError, party
 from citygate.lab.udp import Refusal
 from citygate.lab.wire import converse
+from citygate.tables import console
 
 CALLERS = (("Shenzhen", "shenzhen"), ("Shenzhen, that household", "household"), ("Shanghai", "shanghai"))
 CALLS = {"skypeout": "SkypeOut, to a telephone", "skype": "Skype, PC to PC"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -55,12 +54,6 @@ class Report:
             ends = (escape(flow.client), escape(flow.server))
             table.add_row(flow.label, flow.proto, *ends, str(flow.sent), str(flow.arrived), first, flow.refused.value)
         return table
-
-
-def console() -> Console:
-    """Wide enough for IPv6 where there is no terminal to say how wide it is."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=120)
 
 
 def endpoint(address: str, port: int) -> str:

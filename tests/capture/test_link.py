@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.capture_link import LINKS, ip_offset
+from citygate.capture.link import LINKS, ip_offset
 
 ETHERNET = bytes(12)
 FOUR = b"\x45" + bytes(19)

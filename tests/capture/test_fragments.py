@@ -11,7 +11,7 @@ from scapy.layers.inet import IP, UDP, fragment
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, fragment6
 from scapy.packet import Raw
 
-from citygate.capture_fragments import WAITING, Defragmenter, fragment_of
+from citygate.capture.fragments import WAITING, Defragmenter, fragment_of
 
 PAYLOAD = bytes(index % 251 for index in range(2000))
 

@@ -14,18 +14,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader, RawPcapReader
 
 from citygate import catalogue
-from citygate.capture_fragments import Defragmenter
-from citygate.capture_link import LINKS, ip_offset
+from citygate.capture.fragments import Defragmenter
+from citygate.capture.link import LINKS, ip_offset
 from citygate.datapath.classify import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.named import Named, Unnamed
 from citygate.datapath.naming import Naming
+from citygate.tables import console
 
 FLOWS = 1 << 16  # of one file, kept at a time
 BATCH = 1024  # packets between two looks at what was named
@@ -219,4 +219,4 @@ def _write_table(rows: Iterable[Row], out: TextIO) -> None:
     table = Table(*Row._fields)
     for row in rows:
         table.add_row(*map(str, row))
-    Console(file=out).print(table)
+    console(out).print(table)

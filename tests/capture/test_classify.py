@@ -14,7 +14,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap, wrpcapng
 
-from citygate.capture import CaptureError, Row, classify, main, read
+from citygate.capture.classify import CaptureError, Row, classify, main, read
 
 CLIENT, SERVER = "192.0.2.1", "198.51.100.1"
 CLIENT_6, SERVER_6 = "2001:db8::1", "2001:db8:1::1"

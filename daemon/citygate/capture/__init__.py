@@ -1,0 +1,1 @@
+"""Captures: pcap and pcapng files through the same datapath as live packets."""
