@@ -23,7 +23,7 @@ from citygate.lab.wire import converse
 NUMBERS = itertools.count()
 
 StartGateway = Callable[..., Gateway]
-"""Region file names to texts, and ``queues=``; gives a daemon that is ready."""
+"""Region file names to texts, and ``Gateway``'s ``queues=``, ``length=``, ``services=``; a daemon that is ready."""
 
 
 def require_queue(lab: Lab) -> None:
@@ -35,28 +35,39 @@ def require_queue(lab: Lab) -> None:
         pytest.skip(str(missing))
 
 
+@pytest.fixture(scope="session")
+def queue_step(root: None) -> None:
+    """Asked for once: the kernel stays the same."""
+    with Lab(f"e2e-{os.getpid()}-probe") as made:
+        require_queue(made)
+
+
 @pytest.fixture
-def lab(root: None) -> Iterator[Lab]:
+def lab(queue_step: None) -> Iterator[Lab]:
     """A fresh lab: whatever a test does to it, the next has another."""
     with Lab(f"e2e-{os.getpid()}-{next(NUMBERS)}") as made:
-        require_queue(made)
         yield made
 
 
 @pytest.fixture
 def gateway(lab: Lab, tmp_path: Path) -> Iterator[StartGateway]:
-    """Starts the daemon with region files of the test's own; stopped at the end, its log shown if the test failed."""
+    """Starts the daemon with region files of the test's own; ended with the test, its log shown if that failed."""
     with ExitStack() as ending:
 
-        def start(regions: Mapping[str, str], queues: int = 1) -> Gateway:
-            made = Gateway(lab, tmp_path / f"gateway-{next(NUMBERS)}", regions, queues)
-            ending.callback(_show, made)
-            return ending.enter_context(made)
+        def start(
+            regions: Mapping[str, str], queues: int = 1, length: int = 8192, services: str | None = None
+        ) -> Gateway:
+            made = Gateway(lab, tmp_path / f"gateway-{next(NUMBERS)}", regions, queues, length, services)
+            ending.callback(_end, made)
+            made.start()
+            return made
 
         yield start
 
 
-def _show(gateway: Gateway) -> None:
+def _end(gateway: Gateway) -> None:
+    if gateway.running:
+        gateway.kill()  # the lab goes too, so there is nothing to end in good order
     print(gateway.log.read_text() if gateway.log.exists() else "the daemon said nothing")
 
 
