@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from citygate.datapath.batch import COPY_RANGE, SOCKET_BYTES, Queue, Worker
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.naming import Naming
 from citygate.datapath.recognise.table import PROTOCOL_NAMES

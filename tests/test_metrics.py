@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from citygate import metrics
 from citygate.config import Listen
 from citygate.datapath.batch import Queue, Worker
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.inforce import InForce
 from citygate.kernel import Counters, KernelError, QueueStats

@@ -19,7 +19,7 @@ from typing import TypeVar
 from citygate import config, inforce, metrics, systemd, watch
 from citygate.config import Config
 from citygate.datapath.batch import Queue, Worker
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.events import EventLog
 from citygate.inforce import InForce
@@ -32,6 +32,8 @@ FLOWS = 65536  # places in each queue's flow table, which holds only flows not y
 K = TypeVar("K")
 
 log = logging.getLogger(__name__)
+
+TAKE_SECONDS = 2.0  # that a packet loop may need to take new names: it looks every 0.2 s
 
 
 def run(config_file: Path) -> int:
@@ -99,8 +101,9 @@ class Daemon:
         except (KernelError, RegisterError, OSError) as error:
             self._refused(str(error))
         else:
-            for worker in self._workers:
-                worker.use(new.naming)
+            # All at once, then each is waited for: "reloaded" is to be true. A loop that died has ended the daemon.
+            for taken in [worker.use(new.naming) for worker in self._workers]:
+                taken.wait(TAKE_SECONDS)
             self._applied(new)
             log.info("reloaded: %s", self._policy())
         self._tell_ready()

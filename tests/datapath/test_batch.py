@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citygate.datapath.batch import Queue, Worker
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.lab.topology import Lab
 from tests.datapath.gateway import ASKED, SERVER, ZONE, Gateway

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.decode import ODDITIES
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.naming import Naming
@@ -208,16 +208,6 @@ def test_other_protocols_at_once(ends: tuple[str, str]) -> None:
     assert {named.sport for named in made.take_named(10)} == {0}
 
 
-@pytest.mark.parametrize("ends", FAMILIES)
-def test_names_can_be_swapped(ends: tuple[str, str]) -> None:
-    made = classifier()
-    made.packet(udp(ends, 1, 9, DHT_PING), 1)
-    made.use(naming(1000))
-    assert made.packet(udp(ends, 1, 9, DHT_PING), 1) == CLASS["bittorrent"]  # named before: keeps its class
-    assert made.packet(udp(ends, 2, 9, DHT_PING), 1) == CLASS["bittorrent"] + 999
-    assert [named.service for named in made.take_named(10)] == ["bittorrent", "bittorrent"]
-
-
 def test_odd_packets_are_counted_by_name_and_asked_about_again() -> None:
     made = classifier()
     fragment = ip(*V6, 17, bytes(20), extensions=struct.pack("!BBHI", 17, 0, 80, 7), first=44)
@@ -236,16 +226,6 @@ def test_a_cut_copy_is_enough_and_counts_whole(ends: tuple[str, str]) -> None:
     packet = tcp(ends, 4000, 22, 1, SSH_LINE + bytes(30000))
     assert made.packet(packet[:200], 1, wire_length=len(packet)) == CLASS["ssh"]
     assert made.take_named(1)[0].bytes == len(SSH_LINE) + 30000
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"flows": 0}, {"queue_length": 0}, {"events": 0}, {"packet_budget": 0}, {"byte_budget": 70_000},
-     {"stream_buffers": 0}, {"queue_length": 1 << 24}],
-)  # fmt: skip
-def test_numbers_out_of_range(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"classifier: .* expected"):
-        classifier(**wrong)
 
 
 payloads = st.one_of(

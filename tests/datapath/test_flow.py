@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.flow import keyed_hash
 from tests.datapath.names import CLASS, naming

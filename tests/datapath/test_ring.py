@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from tests.datapath.names import naming
 from tests.datapath.packets import DHT_PING, V6, udp

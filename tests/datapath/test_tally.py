@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from tests.datapath.names import CLASS, naming
 from tests.datapath.packets import DHT_PING, V4, V6, tcp, udp

@@ -21,7 +21,7 @@ from scapy.utils import RawPcapNgReader, RawPcapReader
 from citygate import catalogue
 from citygate.capture.fragments import Defragmenter
 from citygate.capture.link import LINKS, ip_offset
-from citygate.datapath.classify import Classifier
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.named import Named, Unnamed
 from citygate.datapath.naming import Naming
@@ -82,7 +82,7 @@ def read(path: Path) -> Iterator[tuple[float, bytes, int]]:
             raise CaptureError(f"{path}: link type {link} is not known")
         at = ip_offset(link, frame)
         if at is not None:
-            yield seconds, frame[at:], wire - at
+            yield seconds, frame[at:], max(wire, len(frame)) - at
 
 
 def _frames(path: Path) -> Iterator[tuple[float, int, bytes, int]]:

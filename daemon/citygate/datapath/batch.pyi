@@ -1,4 +1,6 @@
-from citygate.datapath.classify import Classifier
+from threading import Event
+
+from citygate.datapath.classifier import Classifier
 from citygate.datapath.naming import Naming
 
 COPY_RANGE: int
@@ -40,8 +42,11 @@ class Worker:
     def stop(self) -> None:
         """Make ``run`` return, within 0.2 s; from any thread."""
 
-    def use(self, naming: Naming) -> None:
-        """Name flows by this from the next batch on, at most 0.2 s later; from any thread."""
+    def use(self, naming: Naming) -> Event:
+        """Name flows by this from the next batch on, at most 0.2 s later; from any thread.
+
+        The event is set when the loop has taken it; a later call before that takes its place, and it never is.
+        """
 
     def counts(self) -> dict[str, int]:
         """Counters by name, from any thread.

@@ -17,11 +17,13 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.types cimport suseconds_t, time_t
 
 import os
+import threading
 
 from netfilterqueue import COPY_PACKET, NetfilterQueue
 
 from citygate.datapath.atomic cimport load32, load64, store32
-from citygate.datapath.classify cimport Classifier, Core, judge
+from citygate.datapath.classifier cimport Classifier
+from citygate.datapath.classify cimport Core, judge
 from citygate.datapath.cursor cimport Cursor, copy, over, part, u32
 from citygate.datapath.naming cimport Naming
 
@@ -294,7 +296,7 @@ cdef class Worker:
     """The loop of one queue. See batch.pyi."""
     cdef Loop loop
     cdef readonly Classifier classifier
-    cdef Naming naming_to_use
+    cdef object wanted            # (Naming, Event to set when it is taken), or None
     cdef bint stopping
     cdef uint32_t sequence
 
@@ -358,9 +360,11 @@ cdef class Worker:
             raise RuntimeError("a Worker is running on this classifier")
         while not self.stopping:
             store32(&self.loop.leave, 0)
-            naming, self.naming_to_use = self.naming_to_use, None
-            if naming is not None:
+            wanted, self.wanted = self.wanted, None
+            if wanted is not None:
+                naming, taken = wanted
                 self.classifier.use(naming)
+                taken.set()
             if self.stopping:     # said between the test above and the flag's reset
                 break
             self.classifier.busy = True
@@ -379,10 +383,12 @@ cdef class Worker:
         self.stopping = True
         store32(&self.loop.leave, 1)
 
-    def use(self, Naming naming not None) -> None:
+    def use(self, Naming naming not None) -> object:
         """Name flows by this from the next batch on (at most 0.2 s later); from any thread."""
-        self.naming_to_use = naming
+        taken = threading.Event()
+        self.wanted = (naming, taken)
         store32(&self.loop.leave, 1)
+        return taken
 
     def counts(self) -> dict:
         """Counters by name; from any thread."""

@@ -4,9 +4,9 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from citygate.datapath.cursor cimport Cursor
 from citygate.datapath.decode cimport ODDITY_COUNT
-from citygate.datapath.endpoints cimport Endpoints, Shared
+from citygate.datapath.endpoints cimport Endpoints
 from citygate.datapath.flow cimport FlowTable
-from citygate.datapath.naming cimport Names, Naming
+from citygate.datapath.naming cimport Names
 from citygate.datapath.recognise.table cimport Recogniser
 from citygate.datapath.ring cimport Ring
 from citygate.datapath.stream cimport Pool
@@ -50,11 +50,3 @@ cdef struct Core:             # all that judge() needs; no Python object in it
 
 cdef uint32_t judge(Core* core, const Cursor* ip, uint32_t wire_size, uint64_t now, uint32_t packet_id,
                     uint16_t zone) noexcept nogil
-
-
-cdef class Classifier:
-    cdef Core* core
-    cdef Naming naming        # owns core.names
-    cdef Shared endpoints     # owns core.endpoints
-    cdef uint32_t next_id
-    cdef bint busy            # a Worker's loop runs on it without the GIL
