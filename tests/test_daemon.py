@@ -198,14 +198,20 @@ def test_sighup_reloads_and_opens_the_event_file_again(place: str, tmp_path: Pat
         assert running.metrics()["policy_reloads_total{applied}"] == 2
 
 
-def test_a_table_that_somebody_flushed_comes_back_at_a_reload(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("edited", [True, False])
+def test_a_table_that_somebody_flushed_comes_back_at_a_reload(place: str, tmp_path: Path, edited: bool) -> None:
     with Running(place, tmp_path).ready() as running:
         running.nft("flush", "ruleset")
-        write_policy(running.policies, beijing=BEIJING)
+        assert running.metrics()["kernel_read_errors_total{counters}"] == 1
+        if edited:
+            write_policy(running.policies, beijing=BEIJING)
+        else:
+            running.signal(signal.SIGHUP)
         assert running.told().startswith("RELOADING=1")
         assert running.told().startswith("READY=1")
         assert "; loading the whole table" in running.said()
-        assert "10.30.0.0/16" in running.nft("list", "map", "inet", "citygate", "zone4")
+        listed = running.nft("list", "map", "inet", "citygate", "zone4")
+        assert "10.10.3.7" in listed and ("10.30.0.0/16" in listed) is edited
         assert running.metrics()["policy_last_reload_failed"] == 0
 
 

@@ -76,6 +76,30 @@ def test_a_register_that_cannot_be_written_hands_out_nothing(tmp_path: Path) -> 
     assert broken.classes() == {1: ("a", "")}
 
 
+def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "register"
+    full = Register(path)
+    full.class_of("a")
+    before = path.read_bytes()
+    whole_write = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda file, data: whole_write(file, data[:5]))  # what a filling disk does
+        with pytest.raises(RegisterError, match=os.strerror(errno.ENOSPC)):
+            full.class_of("b")
+    assert path.read_bytes() == before
+    assert full.class_of("c") == 2
+    full.close()
+    assert Register(path).classes() == {1: ("a", ""), 2: ("c", "")}
+
+
+def test_a_register_has_one_user(tmp_path: Path) -> None:
+    first = Register(tmp_path / "register")
+    with pytest.raises(RegisterError, match="another citygate uses this class register"):
+        Register(tmp_path / "register")
+    first.close()
+    Register(tmp_path / "register").close()
+
+
 def test_a_place_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RegisterError, match="file/register: the class register cannot be opened"):

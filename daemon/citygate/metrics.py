@@ -195,7 +195,9 @@ def _counters(counters: Counters, now: InForce) -> Iterator[Metric]:
         if class_ == 0 and verdict == "passed":
             unnamed[region, direction] += seen
     labels = ["region", "service", "provider", "verdict", "direction"]
-    yield _counter("packets", "Packets by outcome; one between two regions counts in both.", labels, packets)
+    yield _counter(
+        "packets", "Packets by outcome; one that passed between two regions counts in both.", labels, packets
+    )
     yield _counter("bytes", "Bytes (layer 3) of the packets in citygate_packets_total.", labels, size)
     help = "Packets that passed because their flow had no name yet; part of citygate_packets_total."
     yield _counter("packets_before_naming", help, ["region", "direction"], unnamed)

@@ -6,6 +6,8 @@ before the number is used: ``{"class": 5, "service": "skypeout", "provider": ""}
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -28,7 +30,10 @@ class Register:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two would give one number two meanings
             self._read()
+        except BlockingIOError as error:
+            raise RegisterError(f"{path}: another citygate uses this class register") from error
         except OSError as error:
             raise RegisterError(f"{path}: the class register cannot be opened: {error.strerror}") from error
 
@@ -67,8 +72,12 @@ class Register:
         return number
 
     def _append(self, entry: dict[str, int | str]) -> None:
+        line = json.dumps(entry).encode() + b"\n"
         try:
-            os.write(self._file, json.dumps(entry).encode() + b"\n")
+            written = os.write(self._file, line)
+            if written < len(line):  # the disk is full; a torn line would spoil the next one
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)
         except OSError as error:
             raise RegisterError(f"{self._path}: the class register cannot be written: {error.strerror}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,16 @@ def test_wire_length_of_a_cut_frame(tmp_path: Path) -> None:
     assert (len(data), wire) == (len(bytes(cut)) - 14, 1028)
 
 
+def test_a_wire_length_that_says_less_than_was_captured_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "zero.pcap"
+    frame = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src=CLIENT, dst=SERVER) / UDP() / QUERY
+    frame.wirelen = 0
+    wrpcap(str(path), [frame])
+    ((_, data, wire),) = read(path)
+    assert wire == len(data)
+    assert len(list(classify([path]))) == 1
+
+
 def test_vlan_frames_are_the_same_flows(tmp_path: Path) -> None:
     path = tmp_path / "vlan.pcap"
     tagged = [frame.copy() for frame in traffic()]
@@ -167,6 +178,34 @@ def test_packets_that_cannot_be_decoded_are_told(tmp_path: Path, capsys: pytest.
     wrpcap(str(path), [broken])
     assert list(classify([path])) == []
     assert "odd_" in capsys.readouterr().err
+
+
+def test_flows_that_found_no_place_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("citygate.capture.classify.FLOWS", 1)
+    ends = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+    path = tmp_path / "many.pcap"
+    wrpcap(str(path), [ends / IPv6(src=CLIENT_6, dst=SERVER_6) / UDP(sport=port) / b"?" for port in (7001, 7002)])
+    assert len(list(classify([path]))) == 1
+    assert "flows_evicted_unnamed 1" in capsys.readouterr().err
+
+
+def test_a_time_beyond_all_clocks(tmp_path: Path) -> None:
+    """pcapng, section 4.3: a time is 64 bits in units that the file chooses, here whole seconds."""
+    packet = bytes(IP(src=CLIENT, dst=SERVER) / UDP() / QUERY)
+    padded = packet.ljust(-(-len(packet) // 4) * 4, b"\0")
+
+    def block(kind: int, body: bytes) -> bytes:
+        size = struct.pack("<I", len(body) + 12)
+        return struct.pack("<I", kind) + size + body + size
+
+    blocks = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+    blocks += block(1, struct.pack("<HHI", 101, 0, 0) + struct.pack("<HHB3xHH", 9, 1, 0, 0, 0))
+    blocks += block(6, struct.pack("<5I", 0, 0xFFFFFFFF, 0xFFFFFFFF, len(packet), len(packet)) + padded)
+    path = tmp_path / "late.pcapng"
+    path.write_bytes(blocks)
+    assert len(list(classify([path]))) == 1
 
 
 def test_recorded_calls(captures: Path) -> None:

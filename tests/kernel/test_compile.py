@@ -65,5 +65,5 @@ def test_counter_sets_have_room_for_every_zone_and_class(register: Register) -> 
     for number in range(60):
         register.class_of(f"s{number}")
     table = compile_policy(policy(SKYPEOUT), CATALOGUE, register)
-    assert table.sizes["passed"] >= 2 * len(register.zones()) * (len(register.classes()) + 1)
+    assert table.sizes["passed"] >= 2 * 4 * len(register.zones()) * (len(register.classes()) + 1)
     assert table.sizes["unfiltered"] >= 16 * len(register.zones())

@@ -79,6 +79,19 @@ def test_a_policy_of_a_thousand_rules_compiles() -> None:
     assert 500 < sum(map(len, chains.rules.values())) < 5000
 
 
+def test_rules_on_many_services_make_few_states() -> None:
+    """A state for each set of services decided would be too many; what the last rule says would be lost."""
+    found = tuple(
+        Rule(f"r{n}", Match(services=(service,), ports=(PortRange("udp", n, n),)), Action.DROP)
+        for n, service in enumerate(("skype", "skypeout", "openvpn", "dns") * 250, 1)
+    )
+    last = Rule("last", Match(ports=(PortRange("udp", 1, 5000),)), Action.REJECT)
+    node = unnamed((*found, last), Action.ALLOW, CATALOGUE)
+    assert follow(node, Far(NETWORKS[0][1], "udp", 5000)) == (Action.REJECT, False)
+    assert follow(node, Far(NETWORKS[0][1], "udp", 1000)) == (None, False)
+    assert follow(node, Far(NETWORKS[0][1], "tcp", 1000)) == (Action.ALLOW, False)
+
+
 def test_equal_graphs_share_a_chain_and_names_are_digests_of_content() -> None:
     def one() -> Branch:
         return Branch(FarEnd((NETWORKS[0],), ()), Leaf(Action.DROP), Leaf(Action.ALLOW))

@@ -32,6 +32,12 @@ def test_one_rule_whatever_happens(lab: Lab, program: str) -> None:
     lab.run("gw", [program, "-t", "mangle", "-F", "FORWARD"])
 
 
+def test_a_gateway_without_the_program_has_nothing_to_remove(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with lab.inside("gw"):
+        queue_step.remove_xtables()
+
+
 def test_the_step_is_one_this_kernel_has(lab: Lab) -> None:
     with lab.inside("gw"):
         assert queue_step.probe() in ("native", "xtables")

@@ -183,8 +183,8 @@ def test_a_second_start_adopts_table_counters_and_recent_refusals(world: World) 
         sender.sendto(name(GOOD), ("198.51.100.10", 7000))  # the same flow: its class is known, nobody is asked
         until(lambda: packets(world.counters(), SHENZHEN, BAD, "blocked", "up") == 2, "the refusal was forgotten")
         assert namer.answered == 1
-        rules = world.gateway(["iptables", "-t", "mangle", "-S", "FORWARD"])
-        assert rules.count("NFQUEUE") == 1
+        rules = world.gateway(["iptables", "-t", "mangle", "-S", "FORWARD"]) + world.nft("list table inet citygate")
+        assert rules.count("-j NFQUEUE") + rules.count("queue flags bypass") == 1
     finally:
         namer.stop()
         sender.close()
@@ -261,6 +261,28 @@ def test_a_default_comes_and_goes(world: World, family: int, client: str, server
 
 
 @BOTH_FAMILIES
+def test_a_foreign_packet_mark_does_not_send_a_named_flow_to_the_daemon(
+    world: World, family: int, client: str, server: str
+) -> None:
+    world.start(table())
+    world.nft("add table inet foreign")
+    world.nft("add chain inet foreign c { type filter hook forward priority mangle - 10 ; }")
+    world.nft("add rule inet foreign c meta mark set 0xffff0000")
+    namer = world.namer()
+    receiver, sender = world.udp("internet", server, 7000), world.udp("shenzhen", client)
+    try:
+        for _ in range(3):
+            sender.sendto(name(GOOD), (server, 7000))
+            assert arrived(receiver)
+        assert namer.answered == 1
+    finally:
+        namer.stop()
+        sender.close()
+        receiver.close()
+        world.nft("delete table inet foreign")
+
+
+@BOTH_FAMILIES
 def test_what_a_rule_allows_is_counted_and_leaves_without_a_mark(
     world: World, family: int, client: str, server: str
 ) -> None:
@@ -294,6 +316,31 @@ def test_neighbouring_prefixes_of_a_zone_are_one_interval(world: World) -> None:
     assert listed.count(": 0x") == 3 and "10.10.0.0-10.10.3.6" in listed and "10.10.3.8-10.10.255.255" in listed
     world.edit(table())
     assert "10.10.0.0/16 : 0x00010000" in world.nft("list", "map", "inet", "citygate", "zone4")
+
+
+def test_an_edit_notices_that_somebody_took_the_table_away(world: World) -> None:
+    world.start(table())
+    world.nft("flush ruleset")
+    with pytest.raises(KernelError, match="somebody removed table inet citygate"):
+        world.counters()
+    with pytest.raises(KernelError, match="somebody removed table inet citygate"):
+        world.edit(table())
+    world.start(table())
+    world.edit(table())
+    assert world.counters().fill["passed"][1] > 0
+
+
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_an_edit_puts_the_queue_rule_back(world: World, program: str) -> None:
+    world.start(table())
+    if world.kernel.step != "xtables":
+        pytest.skip("this kernel has nft_queue: the queue step is in the table")
+    listing = [program, "-t", "mangle", "-S", "FORWARD"]
+    before = world.gateway(listing)
+    assert "NFQUEUE" in before
+    world.gateway([program, "-t", "mangle", "-F", "FORWARD"])
+    world.edit(table())
+    assert world.gateway(listing) == before
 
 
 def test_an_edit_the_kernel_refuses_changes_nothing(world: World) -> None:

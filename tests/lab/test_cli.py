@@ -50,6 +50,8 @@ def test_exec_runs_inside_with_options_untouched_and_gives_the_status(standing: 
     shown = command("exec", "--name", standing, "beijing", "grep", "-c", "-e", "eth0", "/proc/net/dev")
     assert (shown.returncode, shown.stdout) == (0, "1\n")
     assert command("exec", "--name", standing, "gw", "sh", "-c", "exit 7").returncode == 7
+    assert command("exec", "--name", standing, "gw", "--", "sh", "-c", "exit 7").returncode == 7
+    assert "no command behind the --" in command("exec", "--name", standing, "gw", "--").stderr
     missing = command("exec", "--name", standing, "gw", "no-such-program")
     assert (missing.returncode, missing.stderr) == (1, "Error: cannot run no-such-program: No such file or directory\n")
     assert "there are: gw, shenzhen" in command("exec", "--name", standing, "tokyo", "true").stderr

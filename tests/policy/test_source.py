@@ -140,6 +140,13 @@ def test_a_sentence_is_one_short_line() -> None:
     assert str(problem).startswith("f:1:1: x y zzz")
 
 
+def test_a_sentence_cannot_speak_to_the_terminal() -> None:
+    source = parse(b'"\\e[31mred\\u202e": 1\n"\\e[31mred\\u202e": 2', "f.yaml")
+    assert [problem.sentence for problem in source.problems] == [
+        "`\ufffd[31mred\ufffd` is given twice in one mapping, first in line 1"
+    ]
+
+
 def test_files_that_cannot_be_read_are_problems(tmp_path: Path) -> None:
     assert read(tmp_path / "none.yaml").problems[0].sentence == "cannot be read: no such file or directory"
     assert read(tmp_path).problems[0].sentence == "cannot be read: is a directory"

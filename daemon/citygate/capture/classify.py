@@ -28,6 +28,7 @@ from citygate.datapath.naming import Naming
 from citygate.tables import console
 
 FLOWS = 1 << 16  # of one file, kept at a time
+LATEST = 1 << 62  # milliseconds
 BATCH = 1024  # packets between two looks at what was named
 TCP, UDP = 6, 17
 
@@ -112,7 +113,8 @@ def flows(path: Path, names: Naming) -> Iterator[Flow]:
     fragments = Defragmenter()
     clock = 0
     for count, (seconds, data, wire) in enumerate(read(path), 1):
-        clock = max(clock, int(seconds * 1000))  # a capture's clock may go back, the classifier's does not
+        # A capture's clock may go back or say anything, the classifier's does not.
+        clock = max(clock, min(int(seconds * 1000), LATEST))
         for packet in fragments.put(data):
             classifier.packet(packet, clock, wire if packet is data else len(packet))
         if count % BATCH == 0:
@@ -167,7 +169,9 @@ def _ends(flow: Named | Unnamed) -> tuple[str, str, int | str, str, int | str]:
 
 def _tell(path: Path, counts: dict[str, int], incomplete: int) -> None:
     """Say what no row shows."""
-    lost = {name: number for name, number in counts.items() if number and name.startswith(("odd_", "evicted_unnamed"))}
+    lost = {
+        name: number for name, number in counts.items() if number and name.startswith(("odd_", "flows_evicted_unnamed"))
+    }
     if incomplete:
         lost["incomplete_datagrams"] = incomplete
     if lost:

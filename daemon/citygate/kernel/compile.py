@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -9,7 +10,7 @@ from ipaddress import IPv4Network
 from citygate.catalogue import Catalogue
 from citygate.kernel.program import Chains, Leaf, Node, named, unnamed
 from citygate.kernel.skeleton import COUNTERS
-from citygate.policy.model import Action, Network, Policy
+from citygate.policy.model import Action, Network, Policy, Rule
 from citygate.policy.zones import Zone, carve
 from citygate.register import Register
 
@@ -59,17 +60,20 @@ def compile_policy(policy: Policy, catalogue: Catalogue, register: Register) -> 
 def _graphs(zone: Zone, classes: Mapping[str, int], catalogue: Catalogue) -> dict[int, Node]:
     """The graph of each class whose answer differs from the zone's default; of class 0, from passing."""
     rules, default = zone.rules, zone.region.default
-    asked = frozenset[str]().union(*(catalogue.matching(rule.match) for rule in rules))
-    graphs = {classes[service]: named(rules, default, service, catalogue) for service in sorted(asked)}
+    about: defaultdict[str, list[Rule]] = defaultdict(list)  # sorted out once, not once a service
+    for rule in rules:
+        for service in catalogue.matching(rule.match):
+            about[service].append(rule)
+    graphs = {classes[service]: named(found, default, service, catalogue) for service, found in sorted(about.items())}
     graphs = {class_: node for class_, node in graphs.items() if node != Leaf(default)}
     nameless = unnamed(rules, default, catalogue)
     return graphs if nameless in (Leaf(None), Leaf(Action.ALLOW)) else graphs | {0: nameless}
 
 
 def _sizes(zones: int, classes: int) -> dict[str, int]:
-    """Room for every zone and class that ever had a number, both ways, and for as many again; a power of two.
+    """Room for all zones and classes that ever had a number, both ends, both ways, and as many again; a power of two.
 
     A full set stops counting without a word. Memory is used an element, so room costs nothing.
     """
-    room = dict.fromkeys(COUNTERS, zones * (classes + 1) * 2) | {"unfiltered": zones * 16}
+    room = dict.fromkeys(COUNTERS, zones * (classes + 1) * 4) | {"unfiltered": zones * 16}
     return {name: max(1 << 16, 1 << (2 * need).bit_length()) for name, need in room.items()}

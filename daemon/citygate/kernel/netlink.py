@@ -105,7 +105,10 @@ class Netlink:
         messages.append(
             self._message(_BATCH_END, _NLM_F_REQUEST, struct.pack("=BBH", 0, 0, socket.htons(10)), batch=True)
         )
-        self._socket.send(b"".join(messages))
+        try:
+            self._socket.send(b"".join(messages))
+        except OSError as error:  # EMSGSIZE: larger than the socket's buffer
+            raise KernelError(f"an edit of table {TABLE} cannot be sent: {error.strerror}") from error
         failed: list[str] = []
         waiting = set(said)
         while waiting:

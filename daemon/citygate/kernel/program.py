@@ -88,6 +88,19 @@ class _State(NamedTuple):
     counted: bool
 
 
+class _Later(NamedTuple):
+    """What the rules from some index on can do."""
+
+    asked: frozenset[str]  # names that they ask for
+    rest_meets: frozenset[Action]  # actions that all other names can come to
+
+    def before(self, rule: Rule, names: frozenset[str], certain: bool) -> _Later:
+        """The same with ``rule`` in front, which is about ``names``: all there are when ``certain``."""
+        if not certain:
+            return self._replace(asked=self.asked | names)
+        return self._replace(rest_meets=self.rest_meets | {rule.action}) if rule.mode is Mode.ENFORCE else self
+
+
 @dataclass(frozen=True, slots=True)
 class _Move:
     """What a rule does to a state. ``yes`` is None where the far end makes no difference."""
@@ -95,22 +108,23 @@ class _Move:
     far: FarEnd | None
     yes: Leaf | _State | None
     count: bool
-    no: _State
+    no: Leaf | _State
 
 
 def unnamed(rules: Sequence[Rule], default: Action, catalogue: Catalogue) -> Node:
     """The graph for class 0: an action only where every possible name leads to it, given the far end.
 
     Walks the rules with the states that can be reached, then builds the graph from the end. Names that no later rule
-    asks for are one to it, so that many rules with conditions make few states. A policy that still makes more than
-    10,000 is left undecided beyond them: its packets pass until they have a name.
+    asks for are one to it, and a state is left where they can no longer meet the action of the names decided so far, so
+    that many rules with conditions make few states. A policy that still makes more than 10,000 is left undecided beyond
+    them: its packets pass until they have a name.
     """
     every = frozenset(catalogue.services)
     names = [catalogue.matching(rule.match) for rule in rules]
-    asked_later = [frozenset[str]()]  # by the rules from each index on
-    for found in reversed(names):
-        asked_later.append(asked_later[-1] | (found if found != every else frozenset()))
-    asked_later.reverse()
+    later = [_Later(frozenset(), frozenset({default}))]  # from each index on
+    for rule, found in zip(reversed(rules), reversed(names), strict=True):
+        later.append(later[-1].before(rule, found, found == every))
+    later.reverse()
 
     moves: list[dict[_State, _Move]] = []
     states = {_State(None, every, False)}
@@ -120,7 +134,7 @@ def unnamed(rules: Sequence[Rule], default: Action, catalogue: Catalogue) -> Nod
         if ways > _WAYS:
             break
         moves.append(
-            {state: _move(rule, names[index] == every, names[index], asked_later[index + 1], state) for state in states}
+            {state: _move(rule, names[index] == every, names[index], later[index + 1], state) for state in states}
         )
         states = {to for move in moves[-1].values() for to in (move.yes, move.no) if isinstance(to, _State)}
 
@@ -133,10 +147,13 @@ def unnamed(rules: Sequence[Rule], default: Action, catalogue: Catalogue) -> Nod
     return nodes[_State(None, every, False)]
 
 
-def _move(rule: Rule, certain: bool, names: frozenset[str], asked_later: frozenset[str], state: _State) -> _Move:
-    def to(so_far: Action | None, left: frozenset[str], counted: bool) -> _State:
-        rest = {_REST} if left - asked_later else frozenset[str]()
-        return _State(so_far, (left & asked_later) | rest, counted)
+def _move(rule: Rule, certain: bool, names: frozenset[str], later: _Later, state: _State) -> _Move:
+    def to(so_far: Action | None, left: frozenset[str], counted: bool) -> Leaf | _State:
+        if left <= later.asked:
+            return _State(so_far, left, counted)
+        if so_far and so_far not in later.rest_meets:
+            return Leaf(None)
+        return _State(so_far, (left & later.asked) | {_REST}, counted)
 
     far, no = _far(rule.match), to(*state)
     here = state.left if certain else names & state.left
@@ -153,7 +170,7 @@ def _move(rule: Rule, certain: bool, names: frozenset[str], asked_later: frozens
 
 
 def _node(move: _Move, nodes: Mapping[_State, Node]) -> Node:
-    no = nodes[move.no]
+    no = move.no if isinstance(move.no, Leaf) else nodes[move.no]
     if move.yes is None:
         return no
     yes = move.yes if isinstance(move.yes, Leaf) else nodes[move.yes]

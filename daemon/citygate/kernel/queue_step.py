@@ -6,6 +6,7 @@ IPv4 and IPv6. Never CPU fanout: it puts the two directions of a flow into diffe
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +56,8 @@ def ensure_xtables(queues: range) -> None:
 
 
 def remove_xtables() -> None:
-    """Take our rules out; the chain and everybody else's rules stay."""
-    for program in _FAMILIES:
+    """Take our rules out; the chain and everybody else's rules stay. Where the program is missing there are none."""
+    for program in filter(shutil.which, _FAMILIES):
         _remove_others(program, [])
 
 

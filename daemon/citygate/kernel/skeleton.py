@@ -117,7 +117,7 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds) -> dict[st
         # 1. Which packets the daemon must see.
         "steer": (
             "type filter hook forward priority mangle - 5; policy accept;",
-            f"{_NAMED} accept",
+            f"{_NAMED} meta mark set 0 accept",
             "meta mark set 0",
             "ct state invalid,untracked accept",
             "meta l4proto { icmp, ipv6-icmp } ct state related accept",

@@ -62,8 +62,7 @@ class Kernel:
         # A base chain that this kernel's queue step does not use is left empty, never deleted.
         lines += _delete_chains(there - wanted.keys() - {"ask"})
         nft.load(lines)
-        if self.step == "xtables":
-            queue_step.ensure_xtables(self._queues)
+        self._ensure_queue_rule()
         self._now, self._held = table, held
         return bool(there)
 
@@ -72,10 +71,14 @@ class Kernel:
 
         The middle step is the one that counts: until it every packet meets the old policy, from it on the new one.
         Whether `defaults` is looked up changes before it when the map was empty, and after it when the map will be.
+        Raises KernelError when somebody took the table away, also where nothing is to be changed: ``start`` makes it
+        again. A queue rule that somebody took away is put back.
         """
         if self._now is None:
             raise RuntimeError("edit before start")
         before, after = self._chains(self._now), self._chains(table)
+        if before.keys() - self._netlink.chains():
+            raise KernelError(f"somebody removed table {_ON}, or chains of it")
         fresh = [name for name in after if name not in before]
         lines = [f"add chain {_ON} {name}" for name in fresh]
         lines += [line for name in fresh for line in _rules(name, after[name])]
@@ -94,6 +97,11 @@ class Kernel:
         self._now, self._held = table, held
         gone = _delete_chains(name for name in before if name not in after)
         nft.load(gone if table.defaults else refill + gone)
+        self._ensure_queue_rule()
+
+    def _ensure_queue_rule(self) -> None:
+        if self.step == "xtables":
+            queue_step.ensure_xtables(self._queues)
 
     def _chains(self, table: Compiled) -> dict[str, tuple[str, ...]]:
         """All chains the table is to have, base chains first."""
@@ -103,10 +111,13 @@ class Kernel:
         return fixed | _class_chains(table.classes) | table.chains
 
     def counters(self) -> Counters:
+        """All counters. Raises KernelError when somebody took the table away."""
         packets: dict[tuple[int, int, str, str], tuple[int, int]] = {}
         unfiltered: dict[tuple[int, str, str, str], tuple[int, int]] = {}
         fill: dict[str, tuple[int, int]] = {}
         sizes = self._netlink.set_sizes()
+        if not sizes.keys() >= set(skeleton.COUNTERS):
+            raise KernelError(f"somebody removed table {_ON}: nothing is filtered until a reload makes it again")
         for name in skeleton.COUNTERS:
             found = list(self._netlink.counters(name))
             for key, seen, size in found:
@@ -120,7 +131,7 @@ class Kernel:
                     class_, reply = struct.unpack_from("=IB", key, 4)
                     way = "up" if bool(mark & marks.RESPONDER) == bool(reply) else "down"
                     add(packets, (zone, class_, name, way), seen, size)
-            fill[name] = (len(found), sizes.get(name, 0))
+            fill[name] = (len(found), sizes[name])
         return Counters(packets, unfiltered, fill)
 
 

@@ -68,6 +68,10 @@ def down(name: str) -> None:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def execute(name: str, host: str, command: tuple[str, ...]) -> None:
     """Run COMMAND in the namespace of HOST; the gateway is called `gw`."""
+    if command[0] == "--":  # click leaves it in place behind the first argument
+        command = command[1:]
+    if not command:
+        raise click.UsageError("no command behind the --")
     standing = Lab(name)
     standing.require_up()
     netns.enter(standing.netns(host))

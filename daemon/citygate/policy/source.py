@@ -63,8 +63,8 @@ class Source:
         return self.keys.get(path) or self.place(path)
 
     def problem(self, place: Place, sentence: str) -> Problem:
-        """One line, however long or broken the file's own words in it are."""
-        line = " ".join(sentence.split())
+        """One line, however long or broken the file's own words in it are, and nothing that moves a terminal."""
+        line = "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(sentence.split()))
         return Problem(self.name, *place, line if len(line) <= SENTENCE else f"{line[:SENTENCE]}…")
 
 
