@@ -204,7 +204,7 @@ cdef void raise_to_first(Pool* pool, Stream* stream, Buffer* buffer) noexcept no
         buffer.spans[i].start -= by
         buffer.spans[i].end -= by
     stream.base += by
-    stream.limit -= by
+    stream.limit = stream.limit - by if stream.limit > by else 0     # a cut copy may have set it below
     stream.shown = 0
     stream.mid_stream = True
 
