@@ -10,7 +10,11 @@ import errno
 import fcntl
 import json
 import os
+from collections.abc import Sized
 from pathlib import Path
+from typing import Any, TypeVar
+
+K = TypeVar("K")
 
 CLASSES = 32767  # 15 bits of the conntrack mark; 0 is "not yet named"
 ZONES = 16383  # 14 bits of the packet mark; 0 is "in no region"
@@ -44,7 +48,7 @@ class Register:
         """The class number of a service by a provider (1 to 32767)."""
         key = (service, provider)
         if key not in self._classes:
-            number = self._next(self._classes.values(), CLASSES, "classes")
+            number = self._next(self._classes, CLASSES, "classes")
             self._append({"class": number, "service": service, "provider": provider})
             self._classes[key] = number
         return self._classes[key]
@@ -52,7 +56,7 @@ class Register:
     def zone_of(self, key: str) -> int:
         """The number of the zone with this key (1 to 16383)."""
         if key not in self._zones:
-            number = self._next(self._zones.values(), ZONES, "zones")
+            number = self._next(self._zones, ZONES, "zones")
             self._append({"zone": number, "key": key})
             self._zones[key] = number
         return self._zones[key]
@@ -65,8 +69,8 @@ class Register:
         """Zone number to zone key, all that were ever given."""
         return {number: key for key, number in self._zones.items()}
 
-    def _next(self, taken: object, limit: int, what: str) -> int:
-        number = len(taken) + 1  # type: ignore[arg-type]  # numbers are given without gaps
+    def _next(self, taken: Sized, limit: int, what: str) -> int:
+        number = len(taken) + 1  # numbers are given without gaps
         if number > limit:
             raise RegisterError(f"{self._path}: all {limit} {what} are taken")
         return number
@@ -89,15 +93,19 @@ class Register:
             os.ftruncate(self._file, whole)
         for place, line in enumerate(text[:whole].splitlines(), 1):
             try:
-                entry = json.loads(line)
-                if "class" in entry:
-                    key, number = (str(entry["service"]), str(entry["provider"])), entry["class"]
-                    known: dict[object, int] = self._classes  # type: ignore[assignment]
-                else:
-                    key, number = str(entry["key"]), entry["zone"]  # type: ignore[assignment]
-                    known = self._zones  # type: ignore[assignment]
-                if number != len(known) + 1 or key in known:
-                    raise ValueError("number out of order")
+                self._take(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise RegisterError(f"{self._path}:{place}:1: not a line of a class register: {error}") from error
-            known[key] = number
+
+    def _take(self, entry: Any) -> None:
+        """Know an entry of the file; ValueError, KeyError or TypeError where it is none."""
+        if "class" in entry:
+            _know(self._classes, (str(entry["service"]), str(entry["provider"])), entry["class"])
+        else:
+            _know(self._zones, str(entry["key"]), entry["zone"])
+
+
+def _know(known: dict[K, int], key: K, number: int) -> None:
+    if number != len(known) + 1 or key in known:
+        raise ValueError("number out of order")
+    known[key] = number
