@@ -23,7 +23,7 @@ from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.events import EventLog
 from citygate.inforce import InForce
-from citygate.kernel import Counters, Kernel, KernelError, queue_stats
+from citygate.kernel import Changes, Counters, Kernel, KernelError, queue_stats
 from citygate.mailbox import Letter, Mailbox
 from citygate.policy.problem import PolicyError
 from citygate.register import Register, RegisterError
@@ -33,6 +33,7 @@ K = TypeVar("K")
 
 log = logging.getLogger(__name__)
 
+GUARD_SECONDS = 0.25  # between two looks after the table, at least
 TAKE_SECONDS = 2.0  # that a packet loop may need to take new names: it looks every 0.2 s
 
 
@@ -80,7 +81,10 @@ class Daemon:
         where = f"{'adopted' if adopted else 'new'} table, {self._kernel.step} queue step"
         log.info("ready: %s, %s, metrics %s", self._policy(), where, f"on {self._listens}" if self._listens else "off")
         self._tell_ready()
-        while (letter := self._mailbox.get()) in (Letter.HANGUP, Letter.CHANGED):
+        while (letter := self._mailbox.get()) in (Letter.HANGUP, Letter.CHANGED, Letter.REMOVED):
+            if letter is Letter.REMOVED:
+                self._restore()
+                continue
             if letter is Letter.HANGUP and self._events:
                 self._events.reopen()
             self._reload()
@@ -107,6 +111,19 @@ class Daemon:
             self._applied(new)
             log.info("reloaded: %s", self._policy())
         self._tell_ready()
+
+    def _restore(self) -> None:
+        """Make the table and the queue rule again, from the policy in force. Conntrack has kept the flows' names."""
+        try:
+            with self._kernel_lock:
+                if self._kernel.is_whole():  # told twice of one thing
+                    return
+                self._kernel.start(self._in_force.table)
+        except KernelError as error:
+            self._refused(f"somebody removed the table, and it cannot be made again: {error}")
+            return
+        self._reloads.results["restored"] += 1
+        log.warning("somebody removed the table or its queue rule: made again, policy %s", self._policy())
 
     def _edit(self, new: InForce) -> None:
         try:
@@ -204,14 +221,33 @@ class Daemon:
         for worker in self._workers:  # all are told to stop before the first is waited for
             self._ending.callback(worker.stop)
         stop = threading.Event()
-        watching = threading.Thread(target=self._watch, args=(stop,), name="watch")
-        watching.start()
-        self._ending.callback(watching.join)
+        for look, name in ((self._watch, "watch"), (self._guard, "guard")):
+            looking = threading.Thread(target=look, args=(stop,), name=name)
+            looking.start()
+            self._ending.callback(looking.join)
         self._ending.callback(stop.set)
 
     def _watch(self, stop: threading.Event) -> None:
         for _ in watch.changes(self._settings.policies, self._seen, stop):
             self._mailbox.put(Letter.CHANGED)
+
+
+    def _guard(self, stop: threading.Event) -> None:
+        """Tell when the table or the queue rule is gone, as after `nft flush ruleset`."""
+        changes = Changes()
+        while not stop.is_set():
+            if not changes.wait(GUARD_SECONDS):
+                continue
+            try:
+                with self._kernel_lock:
+                    whole = self._kernel.is_whole()
+            except KernelError as error:
+                log.warning("cannot look after the table: %s", error)
+                continue
+            if not whole:
+                self._mailbox.put(Letter.REMOVED)
+            stop.wait(GUARD_SECONDS)  # many edits are one look
+        changes.close()
 
 
 def _sum(counts: Iterable[Mapping[K, int]]) -> Counter[K]:

@@ -25,6 +25,7 @@ class Letter(enum.IntEnum):
     TERMINATE = signal.SIGTERM
     CHANGED = 128  # the policy's files
     FAILED = 129  # a thread died; its reason is logged
+    REMOVED = 130  # somebody took the table or the queue rule away
 
 
 _KNOWN = frozenset(Letter)

@@ -36,7 +36,7 @@ class Reloads:
 
     last_time: float = 0.0  # seconds since 1970, of the last attempt that succeeded
     last_failed: bool = False
-    results: Counter[str] = field(default_factory=lambda: Counter(applied=0, refused=0))
+    results: Counter[str] = field(default_factory=lambda: Counter(applied=0, refused=0, restored=0))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from citygate.lab.topology import GATEWAY, Lab
 from citygate.lab.udp import Refusal
 from tests.e2e.conftest import StartGateway, Traffic
 from tests.e2e.pairs import Udp
-from tests.e2e.tools import nft, packets, region
+from tests.e2e.tools import nft, packets, region, until
 
 pytestmark = pytest.mark.parametrize("family", [4, 6])
 
@@ -68,3 +68,23 @@ def test_a_foreign_table_and_foreign_mark_bits_stay(
     running.start()
     assert theirs(lab) == before
     assert packets(running)["wireguard", "blocked", "up"] > 0
+
+
+@pytest.mark.parametrize("taken", ["ruleset", "queue rule"])
+def test_what_somebody_flushes_is_made_again(
+    gateway: StartGateway, lab: Lab, traffic: Traffic, family: int, taken: str
+) -> None:
+    """`nft flush ruleset`, as a reload of nftables.service does, or `iptables -t mangle -F`."""
+    running = gateway({"shenzhen": POLICY})
+    (before,) = traffic.talk("skypeout", "shenzhen", family=family)
+    assert before.refused is Refusal.ICMP
+    if taken == "ruleset":
+        nft(lab, "flush ruleset")
+    elif "native queue step" in running.log.read_text():
+        pytest.skip("this kernel has nft_queue: no rule of ours is outside the table")
+    else:
+        for program in ("iptables", "ip6tables"):
+            lab.run(GATEWAY, [program, "-t", "mangle", "-F"])
+    until(lambda: running.total("citygate_policy_reloads_total", result="restored") >= 1, "nobody noticed")
+    (after,) = traffic.talk("skypeout", "shenzhen", family=family, seed=2)
+    assert after.refused is Refusal.ICMP

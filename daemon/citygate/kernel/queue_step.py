@@ -55,6 +55,12 @@ def ensure_xtables(queues: range) -> None:
         _remove_others(program, wanted)
 
 
+def has_xtables(queues: range) -> bool:
+    """Whether both families have the rule."""
+    check = ("-t", "mangle", "-w", "-C", "FORWARD", *_rule(queues))
+    return not any(nft.call(program, *check).returncode for program in _FAMILIES)
+
+
 def remove_xtables() -> None:
     """Take our rules out; the chain and everybody else's rules stay. Where the program is missing there are none."""
     for program in filter(shutil.which, _FAMILIES):

@@ -99,6 +99,12 @@ class Kernel:
         nft.load(gone if table.defaults else refill + gone)
         self._ensure_queue_rule()
 
+    def is_whole(self) -> bool:
+        """Whether what somebody's flush takes away is there: the base chains, and the queue rule outside the table."""
+        if not {"steer", "enforce"} <= self._netlink.chains():
+            return False
+        return self.step == "native" or queue_step.has_xtables(self._queues)
+
     def _ensure_queue_rule(self) -> None:
         if self.step == "xtables":
             queue_step.ensure_xtables(self._queues)
