@@ -65,7 +65,8 @@ def classify(captures: tuple[Path, ...], form: str) -> None:
 def teardown() -> None:
     """Remove citygate's table and queue rules from the kernel.
 
-    Counters and the policy in force go with them, and packets waiting in any queue of this network namespace are lost.
+    Stop the daemon first: it would make them again. Counters and the policy in force go with them, and packets waiting
+    in any queue of this network namespace are lost.
     """
     from citygate.kernel import KernelError, remove
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from citygate.kernel import queue_step
+from citygate.kernel import KernelError, queue_step
 from citygate.kernel.queue_step import QueueStats
 from citygate.lab.topology import Lab
 from tests.kernel.world import Namer
@@ -36,6 +36,21 @@ def test_a_gateway_without_the_program_has_nothing_to_remove(lab: Lab, monkeypat
     monkeypatch.setenv("PATH", "/nonexistent")
     with lab.inside("gw"):
         queue_step.remove_xtables()
+
+
+def test_another_running_citygate_is_not_pushed_out(lab: Lab) -> None:
+    with lab.inside("gw"):
+        queue_step.ensure_xtables(range(8, 10))
+        queue_step.refuse_rival(range(2))  # its daemon is gone: nobody is bound
+        namer = Namer(9)
+        try:
+            queue_step.refuse_rival(range(8, 10))
+            queue_step.refuse_rival(range(9, 10))
+            with pytest.raises(KernelError, match="another citygate filters here, on queue 9"):
+                queue_step.refuse_rival(range(2))
+        finally:
+            namer.stop()
+            queue_step.remove_xtables()
 
 
 def test_the_step_is_one_this_kernel_has(lab: Lab) -> None:

@@ -55,6 +55,22 @@ def ensure_xtables(queues: range) -> None:
         _remove_others(program, wanted)
 
 
+def refuse_rival(queues: range) -> None:
+    """Raise KernelError when another running citygate's rule is there: each would take out the other's for ever."""
+    try:
+        bound = queue_stats().keys() - set(queues)
+    except OSError:  # only root's group may read it: then nobody can tell
+        return
+    for program in _FAMILIES:
+        for rule in _ours(program):
+            rivals = sorted(bound & set(_queues(rule)))
+            if rivals:
+                raise KernelError(
+                    f"another citygate filters here, on queue {rivals[0]}: one daemon a network namespace (stop it, or "
+                    "take its rule out with `citygate teardown`)"
+                )
+
+
 def has_xtables(queues: range) -> bool:
     """Whether both families have the rule."""
     check = ("-t", "mangle", "-w", "-C", "FORWARD", *_rule(queues))
@@ -86,8 +102,22 @@ def _rule(queues: range) -> list[str]:
 
 
 def _remove_others(program: str, keep: list[str]) -> None:
-    listed = nft.call(program, "-t", "mangle", "-w", "-S", "FORWARD")
-    for line in listed.stdout.splitlines():
-        words = line.split()
-        if words[:2] == ["-A", "FORWARD"] and "citygate" in words and "NFQUEUE" in words and words[2:] != keep:
-            nft.call(program, "-t", "mangle", "-w", "-D", *words[1:])
+    for rule in _ours(program):
+        if rule != keep:
+            nft.call(program, "-t", "mangle", "-w", "-D", "FORWARD", *rule)
+
+
+def _ours(program: str) -> list[list[str]]:
+    """Our rules in FORWARD, as words behind the chain's name."""
+    listed = nft.call(program, "-t", "mangle", "-w", "-S", "FORWARD").stdout
+    rules = [line.split() for line in listed.splitlines()]
+    return [words[2:] for words in rules if words[0] == "-A" and "citygate" in words and "NFQUEUE" in words]
+
+
+def _queues(rule: list[str]) -> range:
+    """The queue numbers of a rule of ours."""
+    for option in ("--queue-balance", "--queue-num"):
+        if option in rule:
+            first, _, last = rule[rule.index(option) + 1].partition(":")
+            return range(int(first), int(last or first) + 1)
+    return range(0)

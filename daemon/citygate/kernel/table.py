@@ -45,6 +45,8 @@ class Kernel:
 
     def start(self, table: Compiled) -> bool:
         """Make the table, or adopt the one that is there with its counters. Tells whether it adopted."""
+        if self.step == "xtables":
+            queue_step.refuse_rival(self._queues)
         there = self._netlink.chains()
         wanted = self._chains(table)
         lines = [f"add table {_ON}", *(f"add {line}" for line in skeleton.declarations(table.sizes))]
