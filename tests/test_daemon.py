@@ -140,7 +140,7 @@ def test_start_and_stop(place: str, tmp_path: Path) -> None:
         assert (got["policy_reloads_total{applied}"], got["policy_last_reload_failed"]) == (1, 0)
         assert abs(got["policy_last_reload_timestamp_seconds"] - time.time()) < 60
         assert got["kernel_read_errors_total{counters}"] == 0
-        assert "10.10.3.7" in running.nft("list", "map", "inet", "citygate", "zone4")
+        assert "10.10.3.7" in running.nft("list", "map", "inet", "citygate", "zone4_a")
         running.signal(signal.SIGTERM)
         assert running.told() == "STOPPING=1"
         assert running.ended() == 0
@@ -161,8 +161,8 @@ def test_an_edit_is_taken_by_itself(place: str, tmp_path: Path) -> None:
         assert running.told().startswith("RELOADING=1\nMONOTONIC_USEC=")
         assert running.told().startswith("READY=1\nSTATUS=policy ")
         assert running.metrics()["policy_regions"] == 2
-        assert "10.30.0.0/16" in running.nft("list", "map", "inet", "citygate", "zone4")
-        assert "fd00:30::/48" in running.nft("list", "map", "inet", "citygate", "zone6")
+        assert "10.30.0.0/16" in running.nft("list", "map", "inet", "citygate", "zone4_a")
+        assert "fd00:30::/48" in running.nft("list", "map", "inet", "citygate", "zone6_a")
 
 
 def test_a_bad_edit_is_refused_and_the_policy_stays(place: str, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_table_that_somebody_flushed_comes_back(place: str, tmp_path: Path, br
             running.until_said("reload refused")
         running.nft("flush", "ruleset")
         running.until_said("made again")
-        assert "10.10.3.7" in running.nft("list", "map", "inet", "citygate", "zone4")
+        assert "10.10.3.7" in running.nft("list", "map", "inet", "citygate", "zone4_a")
         found = running.metrics()
         assert found["policy_reloads_total{restored}"] == 1
         assert found["policy_last_reload_failed"] == broken
@@ -221,14 +221,14 @@ def test_a_table_that_somebody_flushed_comes_back(place: str, tmp_path: Path, br
 
 def test_a_restart_adopts_the_table_and_the_numbers(place: str, tmp_path: Path) -> None:
     with Running(place, tmp_path).ready() as first:
-        zones = first.nft("list", "map", "inet", "citygate", "zone6")
+        zones = first.nft("list", "map", "inet", "citygate", "zone6_a")
         first.process.kill()
         first.ended()
     register = (tmp_path / "state" / "register.jsonl").read_text()
     with Running(place, tmp_path).ready() as second:
         assert ", adopted table, " in second.said()
         assert (tmp_path / "state" / "register.jsonl").read_text() == register
-        assert second.nft("list", "map", "inet", "citygate", "zone6") == zones
+        assert second.nft("list", "map", "inet", "citygate", "zone6_a") == zones
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citygate.kernel import marks
-from citygate.kernel.contents import Contents, commands, differences, intervals, near
+from citygate.kernel.contents import Contents, commands, elements, intervals, near
 from citygate.policy.model import Address, Network
 
 PREFIXES: list[Network] = [
@@ -58,8 +58,8 @@ def test_differences_lead_from_one_to_the_other(
     held = {int.from_bytes(bytes([key[0]]), "little"): value for key, value in before.items()}
     one: Contents = {"decisions": dict(before)}
     other: Contents = {"decisions": dict(after)}
-    for add, _, elements in differences(one, other):
-        for element in elements:
+    for add, _, changed in elements(one, other):
+        for element in changed:
             number = int(element.key[0] or element.key[-1])
             if add:
                 assert number not in held
@@ -71,15 +71,19 @@ def test_differences_lead_from_one_to_the_other(
 
 def test_commands_say_what_is_held() -> None:
     held: Contents = {
-        "zone4": {(0x0A0A0000, 0x0A0AFFFF): 0x10000, (1, 1): 0x20000},
+        "zone4_a": {(0x0A0A0000, 0x0A0AFFFF): 0x10000, (1, 1): 0x20000},
         "near6": {(0xFD,): None},
         "decisions": {(0x10000, 5): "act_drop"},
         "remember": {(0x8005,): "set_5_more"},
     }
-    assert list(commands(held, "inet t", most=1)) == [
-        "add element inet t zone4 { 10.10.0.0-10.10.255.255 : 0x10000 }",
-        "add element inet t zone4 { 0.0.0.1 : 0x20000 }",
+    assert list(commands({}, held, "inet t", most=1)) == [
+        "add element inet t zone4_a { 10.10.0.0-10.10.255.255 : 0x10000 }",
+        "add element inet t zone4_a { 0.0.0.1 : 0x20000 }",
         "add element inet t near6 { fd00:: }",
         "add element inet t decisions { 0x10000 . 0x5 : goto act_drop }",
         "add element inet t remember { 0x8005 : jump set_5_more }",
+    ]
+    assert list(commands(held, {}, "inet t"))[::3] == [
+        "delete element inet t zone4_a { 10.10.0.0-10.10.255.255, 0.0.0.1 }",
+        "delete element inet t remember { 0x8005 }",
     ]

@@ -38,7 +38,7 @@ def elements(name: str) -> list[Any]:
 
 @pytest.mark.parametrize("prefix", WIDE + WIDE6, ids=str)
 def test_an_interval_is_what_nft_calls_it_and_can_be_taken_back(door: Netlink, prefix: Any) -> None:
-    name = f"zone{prefix.version}"
+    name = f"zone{prefix.version}_a"
     ends = int(prefix[0]), int(prefix[-1]), prefix.max_prefixlen // 8
     door.edit([(True, name, [interval(*ends, 7 << marks.ZONE_SHIFT)])])
     length = prefix.prefixlen

@@ -15,23 +15,28 @@ Key = tuple[int, ...]
 Value = int | str | None  # a zone's mark, the chain to go to, or nothing for a set
 Contents = dict[str, dict[Key, Value]]
 
-_SIZES = {"zone4": 4, "zone6": 16, "near4": 4, "near6": 16}  # bytes of an address
 _MISSING = object()
 
 
 def contents(table: Compiled) -> Contents:
-    """Map or set name to all it holds."""
+    """Map or set name to all it holds, but for the zone maps."""
     shift = marks.ZONE_SHIFT
     remember = [skeleton.class_chain(number, final) for number in table.classes for final in (True, False)]
     return {
-        "zone4": intervals(table.zone4),
-        "zone6": intervals(table.zone6),
         "near4": near(table.zone4),
         "near6": near(table.zone6),
         "decisions": {(zone << shift, class_): chain for (zone, class_), chain in table.decisions.items()},
         "defaults": {(zone << shift,): chain for zone, chain in table.defaults.items()},
         "failing": {(zone << shift,): chain for zone, chain in table.failing.items()},
         "remember": {(value,): chain for chain, _, value in remember},
+    }
+
+
+def zones(table: Compiled, side: str) -> Contents:
+    """What the zone maps of a side hold."""
+    return {
+        skeleton.on(side, "zone4"): intervals(table.zone4),
+        skeleton.on(side, "zone6"): intervals(table.zone6),
     }
 
 
@@ -59,42 +64,52 @@ def near(prefixes: Mapping[Network, int]) -> dict[Key, Value]:
     }
 
 
-def differences(before: Contents, after: Contents) -> Iterator[tuple[bool, str, list[Element]]]:
-    """(add or delete, map or set name, elements): deletions first, since an element's data cannot be replaced."""
+def differences(before: Contents, after: Contents) -> Iterator[tuple[bool, str, dict[Key, Value]]]:
+    """(add or delete, map or set name, entries): deletions first, since an element's data cannot be replaced."""
     for add, old, new in ((False, after, before), (True, before, after)):
         for name, entries in new.items():
-            other = old[name]
-            changed = [
-                _element(name, key, value) for key, value in entries.items() if other.get(key, _MISSING) != value
-            ]
+            other = old.get(name, {})
+            changed = {key: value for key, value in entries.items() if other.get(key, _MISSING) != value}
             if changed:
                 yield add, name, changed
 
 
-def commands(held: Contents, table: str, most: int = 1000) -> Iterator[str]:
-    """`nft` commands that add everything; ``most`` elements in each, since nft takes longer lines badly."""
-    for name, entries in held.items():
-        texts = [_text(name, key, value) for key, value in entries.items()]
+def elements(before: Contents, after: Contents) -> Iterator[tuple[bool, str, list[Element]]]:
+    """The differences for ``Netlink.edit``."""
+    for add, name, entries in differences(before, after):
+        yield add, name, [_element(name, key, value) for key, value in entries.items()]
+
+
+def commands(before: Contents, after: Contents, table: str, most: int = 1000) -> Iterator[str]:
+    """The differences as `nft` commands; ``most`` elements in each, since nft takes longer lines badly."""
+    for add, name, entries in differences(before, after):
+        texts = [_text(name, key, value if add else None) for key, value in entries.items()]
         for at in range(0, len(texts), most):
-            yield f"add element {table} {name} {{ {', '.join(texts[at : at + most])} }}"
+            yield f"{'add' if add else 'delete'} element {table} {name} {{ {', '.join(texts[at : at + most])} }}"
 
 
 def _element(name: str, key: Key, value: Value) -> Element:
     if name.startswith("zone") and isinstance(value, int):
         first, last = key
-        return interval(first, last, _SIZES[name], value)
+        return interval(first, last, _size(name), value)
     if name.startswith("near"):
-        return Element(bytes(key).ljust(_SIZES[name], b"\0"))
+        return Element(bytes(key).ljust(_size(name), b"\0"))
     return Element(marks_key(*key), chain=str(value), jump=name == "remember")
 
 
 def _text(name: str, key: Key, value: Value) -> str:
-    if name in _SIZES:
-        address = IPv4Address if _SIZES[name] == 4 else IPv6Address
+    """An element; a key alone without its value."""
+    if name.startswith(("zone", "near")):
+        address = IPv4Address if _size(name) == 4 else IPv6Address
         if name.startswith("near"):
-            return str(address(bytes(key).ljust(_SIZES[name], b"\0")))
+            return str(address(bytes(key).ljust(_size(name), b"\0")))
         first, last = key
-        span = f"{address(first)}-{address(last)}" if first != last else str(address(first))
-        return f"{span} : {value:#x}"
-    verb = "jump" if name == "remember" else "goto"
-    return f"{' . '.join(f'{number:#x}' for number in key)} : {verb} {value}"
+        text = f"{address(first)}-{address(last)}" if first != last else str(address(first))
+        return text if value is None else f"{text} : {value:#x}"
+    text = " . ".join(f"{number:#x}" for number in key)
+    return text if value is None else f"{text} : {'jump' if name == 'remember' else 'goto'} {value}"
+
+
+def _size(name: str) -> int:
+    """Bytes of an address."""
+    return 4 if "4" in name else 16

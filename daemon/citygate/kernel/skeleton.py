@@ -7,6 +7,7 @@ drops every packet that waits in any queue.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 
@@ -16,8 +17,13 @@ TABLE = "citygate"
 
 # Dynamic sets with a counter an element: they outlive policies and the daemon.
 COUNTERS = ("passed", "blocked", "would_block", "unfiltered")
-# Maps the policy fills.
-POLICY_MAPS = ("zone4", "zone6", "decisions", "defaults", "failing", "remember")
+# Prefix to zone, twice: the chains read one side, and an edit writes to the other before they go over to it. A look-up
+# meets the tree that a transaction is just changing, and misses intervals (net/netfilter/nft_set_rbtree.c; Linux 6.1
+# and 6.12 let refused packets through at a moved prefix).
+ZONE_MAPS = ("zone4", "zone6")
+SIDES = ("a", "b")
+# The other maps the policy fills.
+POLICY_MAPS = ("decisions", "defaults", "failing", "remember")
 # Sets the policy fills: the first byte of every subscriber's address. An address that is not near is in no zone, and to
 # know that costs a third of a look-up in an interval map.
 POLICY_SETS = ("near4", "near6")
@@ -64,11 +70,21 @@ def _recent_type(name: str, key: str) -> str:
     return key if name.endswith("4") else f"@nh,0,32 . @nh,0,32 . {key.split(' . ', 4)[-1]}"
 
 
+def on(side: str, name: str) -> str:
+    """Name of a zone map on one side."""
+    return f"{name}_{side}"
+
+
+def side_chain(side: str) -> str:
+    """Name of an empty chain that tells which side the others read."""
+    return f"reads_{side}"
+
+
 def declarations(sizes: Mapping[str, int]) -> list[str]:
     """Maps and sets, as `nft` commands. ``sizes``: elements a counter set may hold, by its name."""
     lines = [
-        "map zone4 { type ipv4_addr : mark; flags interval; }",
-        "map zone6 { type ipv6_addr : mark; flags interval; }",
+        *(f"map {on(side, 'zone4')} {{ type ipv4_addr : mark; flags interval; }}" for side in SIDES),
+        *(f"map {on(side, 'zone6')} {{ type ipv6_addr : mark; flags interval; }}" for side in SIDES),
         "set near4 { type ipv4_addr; }",
         "set near6 { type ipv6_addr; }",
         "map decisions { typeof meta mark . ct mark : verdict; }",
@@ -106,8 +122,10 @@ def _short_way(originator: str, responder_is_near: str) -> tuple[str, ...]:
     )
 
 
-def chains(queues: range, native: bool, defaults: bool, seeds: Seeds) -> dict[str, tuple[str, ...]]:
+def chains(queues: range, native: bool, defaults: bool, seeds: Seeds, side: str) -> dict[str, tuple[str, ...]]:
     """Chain name to its rules, base chains first.
+
+    ``side``: of the zone maps, the one to read.
 
     ``native``: the queue step is nftables' own. ``defaults``: the policy has zones that do not allow what no rule
     names; else their look-up is left out, which every packet would pay for.
@@ -267,7 +285,12 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds) -> dict[st
             "type filter hook forward priority mangle; policy accept;",
             f"meta mark & {marks.ASK:#x} != 0 queue flags bypass to {spread}",
         )
-    return skeleton
+    skeleton[side_chain(side)] = ()
+    read = re.compile(rf"@({'|'.join(ZONE_MAPS)})\b")
+    return {
+        name: tuple(read.sub(lambda found: "@" + on(side, found[1]), rule) for rule in rules)
+        for name, rules in skeleton.items()
+    }
 
 
 def class_chain(number: int, final: bool) -> tuple[str, str, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from citygate.kernel import marks, nft, queue_step, skeleton
 from citygate.kernel.compile import Compiled
-from citygate.kernel.contents import Contents, commands, contents, differences
+from citygate.kernel.contents import Contents, commands, contents, elements, zones
 from citygate.kernel.errors import KernelError
 from citygate.kernel.netlink import Netlink
 
@@ -37,6 +37,8 @@ class Kernel:
         self.step = queue_step.probe()
         self._seeds = skeleton.draw_seeds()
         self._now: Compiled | None = None
+        self._side = skeleton.SIDES[0]  # of the zone maps, the one that is read
+        self._zones: dict[str, Contents] = {}  # by side, what the zone maps hold
         self._held: Contents = {}
 
     def close(self) -> None:
@@ -48,8 +50,11 @@ class Kernel:
         if self.step == "xtables":
             queue_step.refuse_rival(self._queues)
         there = self._netlink.chains()
-        wanted = self._chains(table)
-        lines = [f"add table {_ON}", *(f"add {line}" for line in skeleton.declarations(table.sizes))]
+        self._side = _other("a" if skeleton.side_chain("a") in there else "b")
+        wanted = self._chains(table, self._side)
+        declared = [f"add table {_ON}", *(f"add {line}" for line in skeleton.declarations(table.sizes))]
+        nft.load([*declared, *self._refilled(table, self._side)])
+        lines = []
         for name, rules in wanted.items():
             lines.append(f"add chain {_ON} {name}" + (f" {{ {rules[0]} }}" if _is_base(rules) else ""))
         # Every chain loses its rules before any map loses the elements that point to chains.
@@ -60,25 +65,29 @@ class Kernel:
         for name, rules in wanted.items():
             lines += _rules(name, rules)
         held = contents(table)
-        lines += commands(held, _ON)
+        lines += commands({}, held, _ON)
         # A base chain that this kernel's queue step does not use is left empty, never deleted.
         lines += _delete_chains(there - wanted.keys() - {"ask"})
         nft.load(lines)
+        nft.load(self._refilled(table, _other(self._side)))
         self._ensure_queue_rule()
         self._now, self._held = table, held
         return bool(there)
 
     def edit(self, table: Compiled) -> None:
-        """Go over to another policy: chains first, then all elements in one transaction, then chains nobody needs.
+        """Go over to another policy in one transaction: until it every packet meets the old policy, from it on the new.
 
-        The middle step is the one that counts: until it every packet meets the old policy, from it on the new one.
+        Before it come the zones, on the side that nobody reads, and new chains; after it the other side, and chains
+        nobody needs. Without a change of zones it is netlink's, else nft's, since chains go over to the other side.
         Whether `defaults` is looked up changes before it when the map was empty, and after it when the map will be.
         Raises KernelError when somebody took the table away, also where nothing is to be changed: ``start`` makes it
         again. A queue rule that somebody took away is put back.
         """
         if self._now is None:
             raise RuntimeError("edit before start")
-        before, after = self._chains(self._now), self._chains(table)
+        moved = zones(table, self._side) != self._zones[self._side]
+        side = _other(self._side) if moved else self._side
+        before, after = self._chains(self._now, self._side), self._chains(table, side)
         if before.keys() - self._netlink.chains():
             raise KernelError(f"somebody removed table {_ON}, or chains of it")
         fresh = [name for name in after if name not in before]
@@ -89,16 +98,23 @@ class Kernel:
         refill += [line for name in refilled for line in _rules(name, after[name])]
         if table.sizes != self._now.sizes:
             lines += [f"add {line}" for line in skeleton.declarations(table.sizes)]
-        nft.load(lines + refill if table.defaults else lines)
         held = contents(table)
-        try:
-            self._netlink.edit(differences(self._held, held))
-        except KernelError:
-            nft.load(_delete_chains(fresh))
-            raise
-        self._now, self._held = table, held
         gone = _delete_chains(name for name in before if name not in after)
-        nft.load(gone if table.defaults else refill + gone)
+        if moved:
+            self._write_zones(table, side)
+            nft.load([*lines, *refill, *commands(self._held, held, _ON)])
+            self._now, self._held, self._side = table, held, side
+            self._write_zones(table, _other(side))
+            nft.load(gone)
+        else:
+            nft.load(lines + refill if table.defaults else lines)
+            try:
+                self._netlink.edit(elements(self._held, held))
+            except KernelError:
+                nft.load(_delete_chains(fresh))
+                raise
+            self._now, self._held = table, held
+            nft.load(gone if table.defaults else refill + gone)
         self._ensure_queue_rule()
 
     def is_whole(self) -> bool:
@@ -107,14 +123,26 @@ class Kernel:
             return False
         return self.step == "native" or queue_step.has_xtables(self._queues)
 
+    def _refilled(self, table: Compiled, side: str) -> list[str]:
+        """Commands that fill the zone maps of a side anew."""
+        self._zones[side] = zones(table, side)
+        flush = [f"flush map {_ON} {name}" for name in self._zones[side]]
+        return [*flush, *commands({}, self._zones[side], _ON)]
+
+    def _write_zones(self, table: Compiled, side: str) -> None:
+        """Over netlink: nft reads a whole interval map before it changes one element."""
+        after = zones(table, side)
+        self._netlink.edit(elements(self._zones[side], after))
+        self._zones[side] = after
+
     def _ensure_queue_rule(self) -> None:
         if self.step == "xtables":
             queue_step.ensure_xtables(self._queues)
 
-    def _chains(self, table: Compiled) -> dict[str, tuple[str, ...]]:
+    def _chains(self, table: Compiled, side: str) -> dict[str, tuple[str, ...]]:
         """All chains the table is to have, base chains first."""
         fixed = skeleton.chains(
-            self._queues, native=self.step == "native", defaults=bool(table.defaults), seeds=self._seeds
+            self._queues, native=self.step == "native", defaults=bool(table.defaults), seeds=self._seeds, side=side
         )
         return fixed | _class_chains(table.classes) | table.chains
 
@@ -141,6 +169,10 @@ class Kernel:
                     add(packets, (zone, class_, name, way), seen, size)
             fill[name] = (len(found), sizes[name])
         return Counters(packets, unfiltered, fill)
+
+
+def _other(side: str) -> str:
+    return skeleton.SIDES[1 - skeleton.SIDES.index(side)]
 
 
 def add(
