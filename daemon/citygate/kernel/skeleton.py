@@ -125,10 +125,8 @@ def _short_way(originator: str, responder_is_near: str) -> tuple[str, ...]:
 def chains(queues: range, native: bool, defaults: bool, seeds: Seeds, side: str) -> dict[str, tuple[str, ...]]:
     """Chain name to its rules, base chains first.
 
-    ``side``: of the zone maps, the one to read.
-
     ``native``: the queue step is nftables' own. ``defaults``: the policy has zones that do not allow what no rule
-    names; else their look-up is left out, which every packet would pay for.
+    names; else their look-up is left out, which every packet would pay for. ``side``: of the zone maps, the one to read.
     """
     keys = _recent_keys(seeds)
     skeleton: dict[str, tuple[str, ...]] = {
