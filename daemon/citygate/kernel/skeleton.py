@@ -126,7 +126,7 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds, side: str)
     """Chain name to its rules, base chains first.
 
     ``native``: the queue step is nftables' own. ``defaults``: the policy has zones that do not allow what no rule
-    names; else their look-up is left out, which every packet would pay for. ``side``: of the zone maps, the one to read.
+    names; else their look-up is left out, which every packet would pay for. ``side``: which of the zone maps is read.
     """
     keys = _recent_keys(seeds)
     skeleton: dict[str, tuple[str, ...]] = {
