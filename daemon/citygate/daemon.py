@@ -129,7 +129,7 @@ class Daemon:
         try:
             self._kernel.edit(new.table)
         except KernelError as error:
-            # Somebody may have flushed the rule set: then the whole table is loaded, in one transaction.
+            # Somebody may have flushed the rule set: then the whole table is loaded.
             log.warning("%s; loading the whole table", error)
             self._kernel.start(new.table)
 
@@ -231,22 +231,23 @@ class Daemon:
         for _ in watch.changes(self._settings.policies, self._seen, stop):
             self._mailbox.put(Letter.CHANGED)
 
-
     def _guard(self, stop: threading.Event) -> None:
         """Tell when the table or the queue rule is gone, as after `nft flush ruleset`."""
         changes = Changes()
-        while not stop.is_set():
-            if not changes.wait(GUARD_SECONDS):
+        due = True  # at once: somebody may have come between the start and this
+        while not stop.wait(GUARD_SECONDS):  # many edits are one look
+            due = changes.wait(GUARD_SECONDS) or due
+            if not due:
                 continue
             try:
                 with self._kernel_lock:
                     whole = self._kernel.is_whole()
-            except KernelError as error:
+            except KernelError as error:  # looked at again the next time round
                 log.warning("cannot look after the table: %s", error)
                 continue
+            due = False
             if not whole:
                 self._mailbox.put(Letter.REMOVED)
-            stop.wait(GUARD_SECONDS)  # many edits are one look
         changes.close()
 
 
