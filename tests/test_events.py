@@ -29,7 +29,7 @@ def named(src: str, dst: str, service: str, **more: Any) -> Named:
     """A UDP flow from port 40000 to port 12340, named after its first packet."""
     fields: dict[str, Any] = {
         "time_ms": 1234, "proto": 17, "src": src, "sport": 40000, "dst": dst, "dport": 12340,
-        "family": 6 if ":" in src else 4, "service": service, "protocol": service, "host": "", "why": "a test",
+        "family": 6 if ":" in src else 4, "service": service, "protocol": service, "host": "", "alpn": "", "ech": False, "why": "a test",
         "class_number": 1, "zone": 1, "packets": 1, "payloads": 1, "bytes": 8, "final": True,
     }  # fmt: skip
     return Named(**fields | more)
@@ -68,8 +68,21 @@ def test_a_line(in_force: InForce, src: str, dst: str) -> None:
             "policy_revision": in_force.policy.revision,
             "why": "constant connection id",
             "host": "",
+            "alpn": "",
+            "ech": False,
+            "final": True,
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("protocol", "service", "expected"),
+    [("unknown", "unknown", "failed"), ("encrypted", "encrypted", "failed"), ("signature", "mqtt", "mqtt"),
+     ("tls", "youtube", "tls")],
+)  # fmt: skip
+def test_the_protocol(in_force: InForce, protocol: str, service: str, expected: str) -> None:
+    event = describe(named("fd00:10::5", "2001:db8::1", service, protocol=protocol), in_force)
+    assert event["app_proto"] == expected
 
 
 def test_community_id_of_the_specification(in_force: InForce) -> None:

@@ -1,9 +1,9 @@
 """One JSON line for each flow that was named, in the field names of Suricata's EVE log.
 
 As in EVE, ``event_type`` names the object with our own fields: ``citygate``. ``flow_id`` joins the lines of one flow,
-whose name may change (DNS over one socket), for as long as the daemon lives. ``app_proto`` is the protocol recognised;
-``failed``, EVE's word, where the flow was given up. Protocols without ports have no port fields, and ICMP no
-``community_id``, which would need the message's type. Never payload.
+whose name may change (DNS over one socket, or a guess made surer: ``final`` is false), for as long as the daemon lives.
+``app_proto`` is the protocol recognised; ``failed``, EVE's word, where the flow was given up. Protocols without ports
+have no port fields, and ICMP no ``community_id``, which would need the message's type. Never payload.
 
 EVE: Suricata user guide, "Eve JSON Format". Community ID: github.com/corelight/community-id-spec, version 1.
 """
@@ -75,12 +75,18 @@ class Describer:
             "dest_ip": flow.dst,
             **({"dest_port": flow.dport} if ports else {}),
             "proto": _PROTO.get(flow.proto, f"{flow.proto:03d}"),
-            "app_proto": "failed" if flow.protocol == "unknown" else flow.protocol,
+            "app_proto": _app_proto(flow),
         }
         if flow.proto not in _ICMP:
             ends = (flow.src, flow.dst, flow.sport, flow.dport) if ports else (flow.src, flow.dst)
             event["community_id"] = self._community.calc(FlowTuple(flow.proto, *ends))
         return event | {"citygate": _judged(flow, in_force)}
+
+
+def _app_proto(flow: Named) -> str:
+    if flow.protocol in ("unknown", "encrypted"):
+        return "failed"
+    return flow.service if flow.protocol == "signature" else flow.protocol
 
 
 def _judged(flow: Named, in_force: InForce) -> dict[str, Any]:
@@ -100,6 +106,9 @@ def _judged(flow: Named, in_force: InForce) -> dict[str, Any]:
         "policy_revision": in_force.policy.revision,
         "why": flow.why,
         "host": flow.host,
+        "alpn": flow.alpn,
+        "ech": flow.ech,
+        "final": flow.final,
     }
 
 

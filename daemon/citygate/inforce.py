@@ -8,6 +8,7 @@ from pathlib import Path
 
 from citygate import catalogue
 from citygate.catalogue import Catalogue
+from citygate.catalogue.naming import naming
 from citygate.datapath.naming import Naming
 from citygate.kernel.compile import Compiled, compile_policy
 from citygate.policy.load import load_with_services
@@ -40,17 +41,8 @@ def load(directory: Path, register: Register) -> InForce:
         policy=loaded.policy,
         catalogue=loaded.catalogue,
         table=table,
-        naming=_naming(loaded.catalogue, register),
+        naming=naming(loaded.catalogue, {name: register.class_of(name) for name in loaded.catalogue.services}),
         index=ZoneIndex(table.zones),
         classes=register.classes(),
         regions={number: key.partition(":")[0] for number, key in register.zones().items()},
-    )
-
-
-def _naming(services: Catalogue, register: Register) -> Naming:
-    return Naming(
-        services=list(services.services),
-        protocols={s.recognise: s.name for s in services.services.values() if s.recognise is not None},
-        hosts=[(host, s.name) for s in services.services.values() for host in s.hosts],
-        classes={name: register.class_of(name) for name in services.services},
     )

@@ -110,7 +110,7 @@ CLASSIFIER: Table = (
     ),
     (
         "flows_given_up",
-        "Flows named `unknown`, by why.",
+        "Flows named `unknown` or `encrypted`, by why.",
         "reason",
         {
             "packet_budget": "gave_up_packet_budget",
@@ -134,7 +134,12 @@ CLASSIFIER: Table = (
     ("flows_made", "Flows that entered the flow table.", "", {"": "flows_made"}),
     ("flows_forgotten", "Named flows that left the flow table in good order.", "", {"": "flows_forgotten"}),
     ("flows_recognised", "Flows that a recogniser named.", "", {"": "named"}),
-    ("flows_renamed", "Changes of name in flows of many messages.", "", {"": "renamed"}),
+    (
+        "flows_renamed",
+        "Changes of name, by why: another message in a flow of many, or a guess made surer.",
+        "reason",
+        {"message": "renamed", "refined": "refined"},
+    ),
     ("flows_uncounted", "Namings that citygate_flows_named_total had no place for.", "", {"": "tally_overflow"}),
     ("naming_packets", "Packets of the recognised flows, up to the naming one.", "", {"": "packets_to_name"}),
     ("naming_payloads", "The same, packets with payload only.", "", {"": "payloads_to_name"}),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from citygate.catalogue import Service
+from citygate.catalogue.model import Piece, Signature
 from citygate.catalogue.schema import FileKeys, ServiceKeys
 
 NEEDED = {"service": "acme-voice", "category": "voip", "title": "ACME desk phones"}
@@ -18,7 +21,16 @@ def hosts(*patterns: object) -> tuple[str, ...]:
 
 
 def test_every_key_reaches_the_model() -> None:
-    entry = NEEDED | {"recognise": "sip", "hosts": "a.example", "source": "RFC 3261", "misses": "SIP over TLS"}
+    entry = {
+        **NEEDED,
+        "recognise": "sip",
+        "hosts": "a.example",
+        "source": "RFC 3261",
+        "misses": "SIP over TLS",
+        "networks": "192.0.2.0/24",
+        "signatures": [{"proto": "udp", "port": 5070, "payload": {"text": "AC"}}],
+        "parent": "sip",
+    }
     (service,) = FileKeys.model_validate({"services": [entry]}).services
     assert service.typed() == Service(
         name="acme-voice",
@@ -28,6 +40,9 @@ def test_every_key_reaches_the_model() -> None:
         hosts=("a.example",),
         source="RFC 3261",
         misses="SIP over TLS",
+        networks=(IPv4Network("192.0.2.0/24"),),
+        signatures=(Signature("udp", ((5070, 5070),), (Piece(0, b"AC", b"\xff\xff"),)),),
+        parent="sip",
     )
 
 

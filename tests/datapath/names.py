@@ -5,7 +5,7 @@ from __future__ import annotations
 from citygate.datapath.naming import Naming
 from citygate.datapath.recognise.table import PROTOCOL_NAMES
 
-SERVICES = tuple(name for name in PROTOCOL_NAMES if name != "none")
+SERVICES = tuple(name for name in PROTOCOL_NAMES if name not in ("none", "signature"))
 CLASS = {name: number for number, name in enumerate((*SERVICES, "example"), 1)}
 NOT_FINAL = 0x8000
 

@@ -165,7 +165,7 @@ class TestTcp:
         nobodys = NOBODYS * 20
         answers = [made.packet(tcp(ends, 4000, 4001, 1, nobodys), 1)]
         answers.append(made.packet(tcp(back(ends), 4001, 4000, 1, nobodys), 1))
-        assert answers == [0, CLASS["unknown"]]
+        assert answers == [0, CLASS["encrypted"]]
         assert made.counts()["gave_up_no_recogniser"] == 1
 
     def test_a_new_connection_on_the_same_ports(self, ends: tuple[str, str]) -> None:

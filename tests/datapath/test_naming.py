@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,7 @@ CLASSES = dict.fromkeys((*SERVICES, "example"), 7)
         (("x" * 64,), {}, (), {"x" * 64: 1}, "needs 1 to 63 bytes"),
         (("dns",), {}, (), {}, "'dns' has class None"),
         (("dns",), {}, (), {"dns": 32768}, "'dns' has class 32768"),
-        (("dns",), {"dns": "dns"}, (), {"dns": 1}, "protocol 'http' has service None"),
+        (("dns",), {"dns": "dns"}, (), {"dns": 1}, "protocol 'unknown' has service None"),
         (SERVICES, PROTOCOLS | {"telepathy": "dns"}, (), CLASSES, "no such protocol: telepathy"),
         (SERVICES, PROTOCOLS, [("a.org", "nobody")], CLASSES, "'nobody', which is not listed"),
         (SERVICES, PROTOCOLS, [("A.org", "dns")], CLASSES, "'A.org' is not a lower-case host name"),
@@ -83,3 +85,43 @@ def test_what_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         Naming(services, protocols, hosts, classes)
+
+
+def packed(address: IPv4Address | IPv6Address) -> bytes:
+    return address.packed if address.version == 6 else bytes(10) + b"\xff\xff" + address.packed
+
+
+def with_networks(networks: list[tuple[IPv4Network | IPv6Network, str]]) -> Naming:
+    return Naming(SERVICES, PROTOCOLS, (), CLASSES, [(network, name, name == "ssh") for network, name in networks])
+
+
+DOCUMENTATION = int(IPv6Address("2001:db8::"))
+prefixes = st.one_of(
+    st.builds(lambda a, n: ip_network((a << 28 | 0x0A000000, n), strict=False), st.integers(0, 3), st.integers(4, 32)),
+    st.builds(lambda a, n: ip_network((DOCUMENTATION | a, n), strict=False), st.integers(0, 255), st.integers(32, 128)),
+    st.builds(lambda a, n: ip_network((0xC0000200 | a, n), strict=False), st.integers(0, 255), st.integers(24, 32)),
+)
+
+
+@given(st.dictionaries(prefixes, st.sampled_from(["ssh", "dns", "sip"]), max_size=12), st.data())
+def test_longest_prefix_wins(networks: dict[IPv4Network | IPv6Network, str], data: st.DataObject) -> None:
+    made = with_networks(list(networks.items()))
+    edges = [edge for network in networks for edge in (network[0], network[-1])]
+    near = st.builds(lambda edge, by: type(edge)(max(0, min(int(edge) + by, 2**edge.max_prefixlen - 1))),
+                     st.sampled_from(edges or [IPv4Address("192.0.2.1")]), st.integers(-1, 1))
+    address = data.draw(near)
+    holding = [network for network in networks if network.version == address.version and address in network]
+    best = max(holding, key=lambda network: network.prefixlen, default=None)
+    expected = networks[best] if best else ""
+    assert made.network(packed(address)) == expected
+    assert made.network(packed(address), own=True) == (expected if expected == "ssh" else "")
+
+
+def test_networks_that_are_refused() -> None:
+    network = ip_network("192.0.2.0/24")
+    with pytest.raises(ValueError, match="'nobody', which is not listed"):
+        with_networks([(network, "nobody")])
+    with pytest.raises(ValueError, match="a network is listed twice"):
+        with_networks([(network, "dns"), (network, "ssh")])
+    with pytest.raises(ValueError, match="16 bytes, not 4"):
+        with_networks([]).network(b"1234")

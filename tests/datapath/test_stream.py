@@ -36,11 +36,20 @@ def test_retransmission_shows_nothing_new() -> None:
     assert reader.feed(at(4), TEXT[4:12]) == TEXT[:12]
 
 
-def test_first_bytes_win() -> None:
+def test_first_bytes_win_where_nobody_was_asked_yet() -> None:
     reader = Reader()
     reader.feed(at(0), TEXT[:10])
     reader.feed(at(20), TEXT[20:30])
-    assert reader.feed(at(5), b"\xee" * 30) == TEXT[:10] + b"\xee" * 10 + TEXT[20:30] + b"\xee" * 5
+    assert reader.feed(at(10), b"\xee" * 25) == TEXT[:10] + b"\xee" * 10 + TEXT[20:30] + b"\xee" * 5
+
+
+def test_shown_bytes_give_way_to_others() -> None:
+    reader = Reader()
+    reader.feed(at(0), b"\0\0\0\0\0\0")
+    assert reader.feed(at(0), TEXT[:4]) == TEXT[:4] + b"\0\0"
+    assert reader.feed(at(0), TEXT[:20]) == TEXT[:20]
+    assert reader.feed(at(3), TEXT[3:9]) is None
+    assert reader.feed(at(18), b"\xee" * 4) == TEXT[:18] + b"\xee" * 4
 
 
 def test_hole_is_waited_for() -> None:
@@ -116,10 +125,10 @@ def test_far_segments_are_ignored() -> None:
 
 def test_too_many_holes_are_counted() -> None:
     reader = Reader()
-    for run in range(9):
-        reader.feed(at(20 * run), TEXT[20 * run : 20 * run + 10])
+    for run in range(17):
+        reader.feed(at(15 * run), TEXT[15 * run : 15 * run + 5])
     assert reader.state()["left_out"] == 1
-    assert reader.feed(at(10), TEXT[10:20]) == TEXT[:30]
+    assert reader.feed(at(5), TEXT[5:15]) == TEXT[:20]
 
 
 def test_the_oldest_buffer_is_taken_when_none_is_left() -> None:

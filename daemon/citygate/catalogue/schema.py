@@ -8,6 +8,9 @@ from typing import Annotated
 from pydantic import Field, PlainValidator
 
 from citygate.catalogue.model import Service
+from citygate.catalogue.signature import SignatureKeys
+from citygate.policy.model import Network
+from citygate.policy.prefix import parse_network
 from citygate.policy.values import Keys, Name, Some, Text
 
 # RFC 1123, 2.1, with the underscore that names in the wild carry; 253 characters as in RFC 1035, 2.3.4 without the
@@ -23,20 +26,37 @@ def _host(value: object) -> str:
     return value
 
 
-class ServiceKeys(Keys):
-    later = ("networks", "signatures")
+def _network(value: object) -> Network:
+    network = parse_network(value)
+    if network.prefixlen == 0:
+        raise ValueError(f"{network} is every address, so every flow would be named so")
+    return network
 
+
+class ServiceKeys(Keys):
     service: Name
     category: Name
     title: Text
+    parent: Name | None = None
     recognise: Name | None = None
     hosts: Some[Annotated[str, PlainValidator(_host)]] = []
+    networks: Some[Annotated[Network, PlainValidator(_network)]] = []
+    signatures: Annotated[list[SignatureKeys], Field(min_length=1)] = []
     source: Text = ""
     misses: Text = ""
 
     def typed(self) -> Service:
         return Service(
-            self.service, self.category, self.title, self.recognise, tuple(self.hosts), self.source, self.misses
+            name=self.service,
+            category=self.category,
+            title=self.title,
+            recognise=self.recognise,
+            hosts=tuple(self.hosts),
+            source=self.source,
+            misses=self.misses,
+            networks=tuple(self.networks),
+            signatures=tuple(keys.typed() for keys in self.signatures),
+            parent=self.parent,
         )
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.named import Named, Unnamed
 from citygate.datapath.naming import Naming
@@ -31,6 +33,9 @@ class Classifier:
 
         ``wire_length``: bytes on the wire when ``data`` was cut. RuntimeError while a Worker runs on the classifier.
         """
+
+    def many(self, packets: Sequence[tuple[bytes, int, int]]) -> int:
+        """Judge packets, each (data, milliseconds, bytes on the wire), without the GIL; nanoseconds that took."""
 
     def use(self, naming: Naming) -> None:
         """Name flows by this from now on. RuntimeError while a Worker runs: use the Worker's ``use``."""

@@ -4,12 +4,13 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import os
 import socket
 
 from citygate.datapath.atomic cimport load64
-from citygate.datapath.classify cimport Core, Counts, judge
+from citygate.datapath.classify cimport SIGNATURES, Core, Counts, judge
 from citygate.datapath.cursor cimport Cursor, over
 from citygate.datapath.decode cimport ODDITY_COUNT
 from citygate.datapath.endpoints cimport Shared
@@ -32,6 +33,19 @@ cdef str address(const uint8_t* at, int family):
     return socket.inet_ntop(socket.AF_INET6, (<const char*>at)[:16])
 
 
+cdef struct Given:            # one packet of ``many``
+    const uint8_t* at
+    uint32_t size
+    uint32_t wire
+    uint64_t now
+
+
+cdef str why(const Record* at):
+    """What gave the name away; a host that the flow itself did not show is said to come from elsewhere."""
+    cdef str told = "" if at.why == NULL else at.why.decode()
+    return f"{told}, host from a dns answer" if at.resolved else told
+
+
 cdef class Classifier:
     """One queue's flows and their names. See classifier.pyi for the arguments."""
 
@@ -49,7 +63,7 @@ cdef class Classifier:
         ):
             if not 1 <= value <= most:
                 raise ValueError(f"classifier: {what} is {value}, expected 1 to {most}")
-        if recogniser_count() > 64:
+        if recogniser_count() > <size_t>SIGNATURES:
             raise ImportError("more recognisers than bits")
         seed = os.urandom(16)
         self.core = <Core*>calloc(1, sizeof(Core))
@@ -60,6 +74,7 @@ cdef class Classifier:
             raise MemoryError()
         self.core.packet_budget = packet_budget
         self.core.recognisers = table
+        self.core.for_tcp = self.core.for_udp = <uint64_t>1 << <int>SIGNATURES
         for i in range(recogniser_count()):
             if table[i].tcp:
                 self.core.for_tcp |= <uint64_t>1 << i
@@ -69,6 +84,7 @@ cdef class Classifier:
                 self.core.for_other |= <uint64_t>1 << i
         self.endpoints = endpoints
         self.core.endpoints = endpoints.table
+        self.core.resolved = endpoints.resolved
         self.naming = naming
         self.core.names = naming.names
 
@@ -100,6 +116,39 @@ cdef class Classifier:
             free(block)
         return answer
 
+    def many(self, packets) -> int:
+        """Judge packets in one go without the GIL, to measure what it costs; see classifier.pyi."""
+        cdef uint32_t count = len(packets)
+        cdef uint32_t i
+        cdef uint64_t before, after
+        cdef timespec clock
+        cdef bytes joined = b"".join([data for data, _, _ in packets])
+        cdef const uint8_t* start = joined
+        cdef Given* given
+        cdef Cursor ip
+        self._must_be_idle()
+        given = <Given*>calloc(count or 1, sizeof(Given))
+        if given == NULL:
+            raise MemoryError()
+        try:
+            for i, (data, now, wire) in enumerate(packets):
+                given[i].at = start
+                given[i].size = len(data)
+                given[i].wire = wire
+                given[i].now = now
+                start += len(data)
+            with nogil:
+                clock_gettime(CLOCK_MONOTONIC, &clock)
+                before = <uint64_t>clock.tv_sec * 1_000_000_000 + clock.tv_nsec
+                for i in range(count):
+                    ip = over(given[i].at, given[i].size)
+                    judge(self.core, &ip, given[i].wire, given[i].now, 0, 0)
+                clock_gettime(CLOCK_MONOTONIC, &clock)
+                after = <uint64_t>clock.tv_sec * 1_000_000_000 + clock.tv_nsec
+        finally:
+            free(given)
+        return after - before
+
     def use(self, Naming naming not None) -> None:
         """Name flows by this from now on; those in the table keep the class they have."""
         self._must_be_idle()
@@ -119,7 +168,8 @@ cdef class Classifier:
                 address(at.server, at.family), at.server_port, at.family,
                 (<const char*>at.service).decode(), PROTOCOL_NAMES[at.protocol],
                 (<const char*>at.host)[:at.host_length].decode("ascii", "backslashreplace"),
-                "" if at.why == NULL else at.why.decode(), at.named_class, at.zone,
+                (<const char*>at.alpn)[:at.alpn_length].decode("ascii", "backslashreplace"), bool(at.ech),
+                why(at), at.named_class, at.zone,
                 at.packets, at.payloads, at.bytes, bool(at.final),
             ))
             pop(&self.core.ring)
@@ -135,6 +185,7 @@ cdef class Classifier:
             "answered_not_final": load64(&counts.answered_not_final),
             "named": load64(&counts.named),
             "renamed": load64(&counts.renamed),
+            "refined": load64(&counts.refined),
             "packets_to_name": load64(&counts.packets_to_name),
             "payloads_to_name": load64(&counts.payloads_to_name),
             "gave_up_packet_budget": load64(&counts.gave_up_packet_budget),

@@ -8,6 +8,7 @@ from citygate.datapath.endpoints cimport Endpoints
 from citygate.datapath.flow cimport FlowTable
 from citygate.datapath.naming cimport Names
 from citygate.datapath.recognise.table cimport Recogniser
+from citygate.datapath.resolved cimport Resolved
 from citygate.datapath.ring cimport Ring
 from citygate.datapath.stream cimport Pool
 from citygate.datapath.tally cimport Tally
@@ -15,6 +16,7 @@ from citygate.datapath.tally cimport Tally
 
 cdef enum:
     NOT_FINAL = 0x8000        # bit 15 of the mark: named for now, keep asking
+    SIGNATURES = 63           # the catalogue's signatures, as a bit beside the recognisers'
 
 
 cdef struct Counts:
@@ -24,7 +26,8 @@ cdef struct Counts:
     uint64_t answered_not_final
     uint64_t odd[ODDITY_COUNT]
     uint64_t named            # flows a recogniser named
-    uint64_t renamed          # changes of class in a flow that is not final
+    uint64_t renamed          # changes of class in a flow of many messages
+    uint64_t refined          # changes of class from a guess to something surer
     uint64_t packets_to_name  # sums over ``named``
     uint64_t payloads_to_name
     uint64_t gave_up_packet_budget
@@ -41,6 +44,7 @@ cdef struct Core:             # all that judge() needs; no Python object in it
     Counts counts
     const Names* names
     Endpoints* endpoints
+    Resolved* resolved
     const Recogniser* recognisers
     uint64_t for_tcp          # which of them are asked: one bit each
     uint64_t for_udp

@@ -7,28 +7,39 @@ UDP: each datagram is asked about afresh until the packet budget is used up. TCP
 whenever more of it is in order, a recogniser's NO holds for the direction; the flow is given up when nothing is left to
 ask, or when the budgets are used up. Other protocols: asked once, unless a recogniser wants more.
 A flow that carries many messages (``keep_asking``) is asked about each payload; of TCP, each segment for itself.
+A guess is a name too, but asking goes on for REFINE payloads: a surer answer takes its place, an equal one does not, so
+a flow's class changes at most three times. After that the guess is final.
 A packet that cannot be decoded is answered with the unknown service, not final: its flow's next packet is looked at.
 """
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from citygate.datapath.cursor cimport Cursor, copy
 from citygate.datapath.decode cimport ACK_FLAG, FINE, SYN_FLAG, TCP, UDP, Packet, decode
 from citygate.datapath.flow cimport (
     ASKING, NAMED, Flow, FlowKey, hash_of, key_of, look_up, make, passed, restart, settle, used,
 )
-from citygate.datapath.naming cimport SERVICE_NAME, Naming, service_for
+from citygate.datapath.naming cimport NO_SERVICE, SERVICE_NAME, Naming, host_service, network_service
+from citygate.datapath.recognise.encrypted cimport looks_encrypted
 from citygate.datapath.recognise.table cimport Recogniser
+from citygate.datapath.resolved cimport HOST_KEPT, host_of
 from citygate.datapath.ring cimport Record, publish, reserve
+from citygate.datapath.signatures cimport match
 from citygate.datapath.stream cimport Stream, exhausted, feed, keep, open_at
 from citygate.datapath.tally cimport add
-from citygate.datapath.view cimport HEAD, MORE, NONE, PROTOCOLS, SEEN, UNKNOWN, YES, Answer, Found, View
+from citygate.datapath.view cimport (
+    ALPN, DNS, DTLS, ENCRYPTED, FINAL, HEAD, HTTP, ICMP, MORE, NONE, PROTOCOLS, QUIC, SEEN, SIGNATURE, TLS, UNKNOWN, YES, Answer,
+    Found, Seen, View,
+)
 
 cdef enum:
     # A TCP stream that a recogniser wants more of may come in tiny segments: so many times the packet budget, then it
     # is given up all the same.
     PATIENCE = 8
+
+    # Payloads, both ways, in which a guess can be bettered: ICE takes a dozen messages or two before the media.
+    REFINE = 32
 
     # A five-tuple that was quiet this long is a new flow (Linux forgets an answered UDP flow after 120 s).
     IDLE_MS = 120_000
@@ -72,8 +83,11 @@ cdef uint32_t judge_flow(Core* core, const Packet* packet, uint64_t now, uint32_
     see(core, packet, flow, from_client, now, &view)
     if ask_about(core, packet, flow, &view, &found):
         name(core, flow, &view, &found, packet_id)
-    elif flow.named_class == 0 and gave_up(core, flow, &found):
-        name(core, flow, &view, &found, packet_id)
+    elif not flow.many and gave_up(core, flow, &view, &found):
+        if flow.named_class == 0:
+            name(core, flow, &view, &found, packet_id)
+        else:
+            settle(&core.flows, flow, packet_id, now)
     if flow.state == ASKING:
         remember(packet, flow, from_client)
     return answer_of(flow)
@@ -150,7 +164,11 @@ cdef void see(Core* core, const Packet* packet, Flow* flow, bint from_client, ui
     view.seen_count = flow.payloads_seen
     view.payloads = flow.payloads - 1
     view.endpoints = core.endpoints
-    view.last = flow.payloads >= core.packet_budget
+    view.last = flow.payloads >= (flow.refine_until if flow.rank else core.packet_budget)
+    view.guessed = flow.protocol if flow.rank else NONE
+    view.resolved = core.resolved
+    view.pool = &core.pool
+    view.hidden = &flow.streams[<int>from_client]
 
 
 cdef bint ask_about(Core* core, const Packet* packet, Flow* flow, View* view, Found* found) noexcept nogil:
@@ -159,8 +177,8 @@ cdef bint ask_about(Core* core, const Packet* packet, Flow* flow, View* view, Fo
     cdef bint yes
     memset(found, 0, sizeof(Found))
     if packet.ip_proto == TCP:
-        if flow.named_class:
-            return ask(core, core.for_tcp, view, found, &said_no)
+        if flow.many:
+            return ask(core, core.for_tcp & ~(<uint64_t>1 << <int>SIGNATURES), view, found, &said_no)
         return ask_stream(core, packet, flow, view, found)
     if packet.ip_proto == UDP:
         return ask(core, core.for_udp, view, found, &said_no)
@@ -170,17 +188,23 @@ cdef bint ask_about(Core* core, const Packet* packet, Flow* flow, View* view, Fo
 
 
 cdef bint ask(Core* core, uint64_t whom, const View* view, Found* found, uint64_t* said_no) noexcept nogil:
-    """Ask those of the mask in table order. The first YES ends it."""
+    """Ask those of the mask: the catalogue's signatures, then the recognisers in table order. The first YES ends it."""
     cdef size_t i = 0
     cdef Answer answer
-    cdef Recogniser recogniser
+    cdef const Recogniser* recogniser
+    if whom >> <int>SIGNATURES:
+        begin(found, SIGNATURE)
+        found.why = b"signature"
+        answer = match(core.names.signatures, view, &found.service)
+        if answer == YES:
+            return True
+        if answer != MORE:
+            said_no[0] |= <uint64_t>1 << <int>SIGNATURES
+        whom &= ~(<uint64_t>1 << <int>SIGNATURES)
     while whom:
         if whom & 1:
-            recogniser = core.recognisers[i]
-            found.protocol = recogniser.protocol
-            found.host_length = 0
-            found.keep_asking = False
-            found.why = NULL
+            recogniser = &core.recognisers[i]
+            begin(found, recogniser.protocol)
             answer = recogniser.ask(view, found)
             if answer == YES:
                 if found.protocol == <uint16_t>NONE or found.protocol >= <uint16_t>PROTOCOLS:
@@ -193,6 +217,17 @@ cdef bint ask(Core* core, uint64_t whom, const View* view, Found* found, uint64_
     return False
 
 
+cdef inline void begin(Found* found, uint16_t protocol) noexcept nogil:
+    """What an earlier recogniser may have left is forgotten."""
+    found.protocol = protocol
+    found.host_length = 0
+    found.keep_asking = False
+    found.rank = FINAL
+    found.alpn_length = 0
+    found.ech = False
+    found.why = NULL
+
+
 cdef bint ask_stream(Core* core, const Packet* packet, Flow* flow, View* view, Found* found) noexcept nogil:
     """Put the segment in its place and ask about the stream if more of it is in order now."""
     cdef int side = view.from_client
@@ -200,30 +235,35 @@ cdef bint ask_stream(Core* core, const Packet* packet, Flow* flow, View* view, F
     cdef bint begun = stream.begun
     cdef uint32_t base = stream.base
     cdef bint fresh = False
+    cdef bint yes
     view.data = feed(&core.pool, stream, packet.seq, &packet.payload, packet.length, &fresh)
-    if begun and stream.base != base:
-        flow.ruled_out[side] = 0       # the stream begins elsewhere than was thought: ask everybody again
+    if stream.rewritten or (begun and stream.base != base):
+        stream.rewritten = False
+        flow.ruled_out[side] = 0       # the stream is not what was thought: ask everybody again
     if not fresh:
         return False
     view.mid_stream = stream.mid_stream
     view.last = exhausted(stream) or flow.payloads >= PATIENCE * core.packet_budget
-    if ask(core, core.for_tcp & ~flow.ruled_out[side], view, found, &flow.ruled_out[side]):
-        return True
-    if stream.buffer == 0:
+    yes = ask(core, core.for_tcp & ~flow.ruled_out[side], view, found, &flow.ruled_out[side])
+    if stream.buffer == 0 and (not yes or found.rank):
         keep(&core.pool, stream, stream.base, &view.data)
-    return False
+    return yes
 
 
-cdef bint gave_up(Core* core, const Flow* flow, Found* found) noexcept nogil:
-    """Whether nothing more is to be hoped for; ``found`` then says unknown and why."""
+cdef bint gave_up(Core* core, const Flow* flow, const View* view, Found* found) noexcept nogil:
+    """Whether nothing more is to be hoped for; ``found`` then says unknown, or encrypted, and why.
+
+    A guess that nothing bettered is given up too, and stays the flow's name.
+    """
     cdef const char* why = NULL
+    cdef uint64_t* count = NULL
     cdef uint64_t whom
     cdef int side
     cdef bint ruled_out[2]
     cdef bint done[2]
     if flow.key.ip_proto == UDP:
-        if flow.payloads >= core.packet_budget:
-            core.counts.gave_up_packet_budget += 1
+        if view.last:
+            count = &core.counts.gave_up_packet_budget
             why = b"packet budget"
     else:
         whom = core.for_tcp if flow.key.ip_proto == TCP else core.for_other
@@ -231,22 +271,24 @@ cdef bint gave_up(Core* core, const Flow* flow, Found* found) noexcept nogil:
             ruled_out[side] = whom & ~flow.ruled_out[side] == 0
             done[side] = ruled_out[side] or (flow.key.ip_proto == TCP and exhausted(&flow.streams[side]))
         if ruled_out[0] and ruled_out[1]:
-            core.counts.gave_up_no_recogniser += 1
+            count = &core.counts.gave_up_no_recogniser
             why = b"no recogniser"
         elif (flow.streams[0].lost or flow.streams[1].lost) and done[0] and done[1]:
-            core.counts.gave_up_no_buffer += 1
+            count = &core.counts.gave_up_no_buffer
             why = b"no buffer"
         elif done[0] and done[1]:
-            core.counts.gave_up_byte_budget += 1
+            count = &core.counts.gave_up_byte_budget
             why = b"byte budget"
         elif flow.payloads >= core.packet_budget * (PATIENCE if wanted(flow, done) else 1):
-            core.counts.gave_up_packet_budget += 1
+            count = &core.counts.gave_up_packet_budget
             why = b"packet budget"
     if why == NULL:
         return False
-    memset(found, 0, sizeof(Found))
-    found.protocol = UNKNOWN
-    found.why = why
+    if flow.named_class == 0:
+        count[0] += 1
+        memset(found, 0, sizeof(Found))
+        found.protocol = ENCRYPTED if looks_encrypted(&view.data) else UNKNOWN
+        found.why = why
     return True
 
 
@@ -255,27 +297,92 @@ cdef inline bint wanted(const Flow* flow, const bint* done) noexcept nogil:
     return (flow.streams[0].begun and not done[0]) or (flow.streams[1].begun and not done[1])
 
 
-cdef void name(Core* core, Flow* flow, const View* view, const Found* found, uint32_t packet_id) noexcept nogil:
+cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t packet_id) noexcept nogil:
     """Give the flow its class, tell of it, and settle it when the name is final."""
-    cdef uint16_t service = service_for(core.names, found.protocol, found.host,
-                                        min(found.host_length, sizeof(found.host)))
-    cdef uint16_t named_class = core.names.class_of[service]
+    cdef bint resolved = False
+    cdef uint16_t service, named_class
+    if flow.rank and found.rank and found.rank <= flow.rank:
+        if view.last:
+            settle(&core.flows, flow, packet_id, view.now)
+        return
+    service = service_of(core, view, found, &resolved)
+    named_class = core.names.class_of[service]
     if flow.named_class != named_class:
-        if flow.named_class:
+        if flow.rank:
+            core.counts.refined += 1
+        elif flow.named_class:
             core.counts.renamed += 1
-        elif found.protocol != <uint16_t>UNKNOWN:
+        elif found.protocol != <uint16_t>UNKNOWN and found.protocol != <uint16_t>ENCRYPTED:
             core.counts.named += 1
             core.counts.packets_to_name += flow.packets
             core.counts.payloads_to_name += flow.payloads
         flow.named_class = named_class
-        flow.protocol = found.protocol
         add(&core.tally, flow.zone, named_class)
-        record(core, flow, view, found, service)
-    if not found.keep_asking:
+        record(core, flow, view, found, service, resolved)
+    elif flow.rank and not found.rank and found.host_length:
+        record(core, flow, view, found, service, resolved)     # the same name, and now its host
+    flow.protocol = found.protocol
+    if found.rank and flow.rank == FINAL:
+        flow.refine_until = flow.payloads + <uint32_t>REFINE
+    flow.rank = found.rank
+    flow.many = found.keep_asking
+    if not found.keep_asking and (not found.rank or flow.payloads >= flow.refine_until):
         settle(&core.flows, flow, packet_id, view.now)
 
 
-cdef void record(Core* core, const Flow* flow, const View* view, const Found* found, uint16_t service) noexcept nogil:
+cdef uint16_t service_of(Core* core, const View* view, Found* found, bint* resolved) noexcept nogil:
+    """A signature's service, else the host's, else that of the far end's network, else the protocol's.
+
+    A network of the built-in catalogue counts for flows that show no host name: many services share an address.
+    Only what carries sites goes by a host: the name of a VPN's server does not make it something else. A flow that shows
+    no host, or may hide it (an encrypted ClientHello), has the one its client asked DNS for, if that was lately.
+    """
+    cdef uint16_t service = NO_SERVICE
+    cdef uint8_t[HOST_KEPT] host
+    cdef size_t length
+    cdef bint own
+    if found.protocol == <uint16_t>SIGNATURE:
+        if found.service < core.names.services:
+            return found.service
+        found.protocol = UNKNOWN
+    if carries_sites(found.protocol):
+        service = host_service(core.names, found.host, min(found.host_length, sizeof(found.host)))
+        if service == NO_SERVICE and (found.host_length == 0 or found.ech) and found.protocol != <uint16_t>DNS:
+            length = host_of(core.resolved, view.client, view.server, view.now, host)
+            if length:
+                service = host_service(core.names, host, length)
+            if length and (service != NO_SERVICE or found.host_length == 0):
+                memcpy(found.host, host, length)
+                found.host_length = <uint16_t>length
+                resolved[0] = True
+    if service == NO_SERVICE and found.protocol != <uint16_t>ICMP:
+        own = shows_name(found)
+        service = network_service(core.names, view.server, own)
+        if service == NO_SERVICE:
+            service = network_service(core.names, view.client, own)
+    if service == NO_SERVICE:
+        service = core.names.service_of[found.protocol]
+    return service
+
+
+cdef inline bint shows_name(const Found* found) noexcept nogil:
+    """Whether the host is a name. An address stands there too, of either family, and says nothing new."""
+    cdef size_t i
+    cdef bint letters = False
+    for i in range(min(found.host_length, sizeof(found.host))):
+        if found.host[i] == 58:     # a colon
+            return False
+        letters |= 97 <= found.host[i] <= 122
+    return letters
+
+
+cdef inline bint carries_sites(uint16_t protocol) noexcept nogil:
+    return protocol in (<uint16_t>TLS, <uint16_t>HTTP, <uint16_t>QUIC, <uint16_t>DNS, <uint16_t>DTLS, <uint16_t>UNKNOWN,
+                        <uint16_t>ENCRYPTED)
+
+
+cdef void record(Core* core, const Flow* flow, const View* view, const Found* found, uint16_t service,
+                 bint resolved) noexcept nogil:
     cdef Record* to = reserve(&core.ring)
     if to == NULL:
         return
@@ -286,7 +393,11 @@ cdef void record(Core* core, const Flow* flow, const View* view, const Found* fo
     to.why = found.why
     to.ip_proto = flow.key.ip_proto
     to.family = flow.key.family
-    to.final = not found.keep_asking
+    to.final = not found.keep_asking and not found.rank
+    to.resolved = resolved
+    to.ech = found.ech
+    to.alpn_length = min(found.alpn_length, <uint8_t>ALPN)
+    memcpy(to.alpn, found.alpn, to.alpn_length)
     to.protocol = found.protocol
     to.named_class = flow.named_class
     to.zone = flow.zone
@@ -304,8 +415,11 @@ cdef void remember(const Packet* packet, Flow* flow, bint from_client) noexcept 
     """Keep the head of this payload for the recognisers."""
     cdef int at = flow.payloads_seen
     if at == SEEN:
-        return
+        if not flow.rank:
+            return
+        memmove(&flow.seen[0], &flow.seen[1], (SEEN - 1) * sizeof(Seen))
+        at -= 1
     flow.seen[at].length = <uint16_t>min(packet.length, <uint32_t>0xffff)
     flow.seen[at].from_client = from_client
     flow.seen[at].kept = <uint8_t>copy(&packet.payload, 0, flow.seen[at].head, HEAD)
-    flow.payloads_seen += 1
+    flow.payloads_seen = at + 1

@@ -76,6 +76,11 @@ cdef inline bint same(const Cursor* c, size_t at, const void* bytes, size_t size
     return has(c, at, size) and memcmp(c.start + at, bytes, size) == 0
 
 
+cdef inline bint alike(const Cursor* a, size_t at, const Cursor* b, size_t bt, size_t size) noexcept nogil:
+    """Whether the bytes at ``at`` of one and at ``bt`` of the other are the same."""
+    return has(a, at, size) and has(b, bt, size) and memcmp(a.start + at, b.start + bt, size) == 0
+
+
 cdef inline bint same_text(const Cursor* c, size_t at, const char* lower, size_t size) noexcept nogil:
     """``same`` without regard to ASCII case; ``lower`` is given in lower case."""
     cdef size_t i

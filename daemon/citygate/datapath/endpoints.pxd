@@ -7,11 +7,17 @@ named by its own bytes or not at all.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint64_t
 
+from citygate.datapath.resolved cimport Resolved
+
 
 cdef enum Kind:
     SKYPE_SOCKET      # a subscriber's UDP socket that spoke Skype; value: last id << 32 | hash of its last destination
     SKYPE_NODE        # an address and port that a Skype socket probed
     SKYPE_HOST        # a client address (port 0) with a live Skype socket
+    MEDIA             # a socket that signalling announced for media; value: the call's Protocol
+    CALL              # a call by 16 bytes of its Call-ID's hash in place of an address (port 0); value: its Protocol
+    PEER              # an address and port that spoke BitTorrent or was listed as a peer by who did
+    DATA              # a socket announced for a data connection (FTP); value: its Protocol
 
 
 cdef struct Endpoints   # opaque; made and freed by endpoints.Shared
@@ -25,3 +31,4 @@ cdef void tell(Endpoints* table, Kind kind, const uint8_t* address, uint16_t por
 
 cdef class Shared:
     cdef Endpoints* table
+    cdef Resolved* resolved

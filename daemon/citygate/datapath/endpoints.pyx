@@ -8,6 +8,7 @@ import os
 
 from citygate.datapath.atomic cimport lock, unlock
 from citygate.datapath.hash cimport HashKey, siphash
+from citygate.datapath.resolved cimport HOST_KEPT, host_of, resolved_free, resolved_make, tell_host
 
 cdef enum:
     PLACES = 8
@@ -102,12 +103,14 @@ cdef void tell(Endpoints* table, Kind kind, const uint8_t* address, uint16_t por
 
 
 cdef class Shared:
-    """Owns the table that all queues' classifiers share. ``places`` is rounded up to a power of two, at least 8."""
+    """Owns the tables that all queues' classifiers share. Both numbers are rounded up to a power of two."""
 
-    def __cinit__(self, places: int = 65536):
+    def __cinit__(self, places: int = 65536, names: int = 32768):
         cdef uint64_t buckets = 1
         if not 1 <= places <= 1 << 26:
             raise ValueError(f"endpoints: {places} places, expected 1 to {1 << 26}")
+        if not 1 <= names <= 1 << 24:
+            raise ValueError(f"endpoints: {names} names, expected 1 to {1 << 24}")
         while buckets * PLACES < <uint64_t>places:
             buckets *= 2
         self.table = <Endpoints*>calloc(1, sizeof(Endpoints))
@@ -120,11 +123,15 @@ cdef class Shared:
         seed = os.urandom(16)
         self.table.key.k0 = int.from_bytes(seed[:8], "little")
         self.table.key.k1 = int.from_bytes(seed[8:], "little")
+        self.resolved = resolved_make(names, self.table.key.k0, self.table.key.k1)
+        if self.resolved == NULL:
+            raise MemoryError()
 
     def __dealloc__(self):
         if self.table != NULL:
             free(self.table.buckets)
             free(self.table)
+        resolved_free(self.resolved)
 
     def tell(self, kind: int, address: bytes, port: int, now: int, lifetime: int, value: int) -> None:
         """What ``tell`` in endpoints.pxd does; ``address`` has 16 bytes."""
@@ -140,3 +147,20 @@ cdef class Shared:
         if recall(self.table, <Kind><int>kind, address, port, now, &value):
             return value
         return None
+
+    def tell_host(self, client: bytes, address: bytes, now: int, lifetime: int, host: bytes) -> None:
+        """What ``tell_host`` in resolved.pxd does; addresses have 16 bytes."""
+        _check(client, address)
+        tell_host(self.resolved, client, address, now, lifetime, host, len(host))
+
+    def host_of(self, client: bytes, address: bytes, now: int) -> bytes:
+        """The name ``client`` was told, or nothing."""
+        cdef uint8_t[HOST_KEPT] host
+        _check(client, address)
+        return (<const char*>host)[:host_of(self.resolved, client, address, now, host)]
+
+
+def _check(*addresses):
+    for address in addresses:
+        if len(address) != 16:
+            raise ValueError(f"an address has 16 bytes, not {len(address)}")

@@ -35,6 +35,8 @@ cdef struct Flow:
     uint8_t low_is_client     # which end is the originator
     uint8_t payloads_seen     # valid entries of ``seen``
     uint8_t from_syn          # a SYN was seen: the originator is known
+    uint8_t rank              # how sure its name is: view.Rank; 0 without a name too
+    uint8_t many              # it carries many messages, each named for itself
     uint16_t zone
     uint16_t named_class      # 0: none yet
     uint16_t protocol
@@ -43,9 +45,10 @@ cdef struct Flow:
     uint64_t last_ms
     uint32_t packets          # both directions
     uint32_t payloads         # of them with payload
+    uint32_t refine_until     # of a guess: it is final after so many payloads
     uint64_t bytes            # payload bytes on the wire
     uint64_t ruled_out[2]     # TCP: one bit a recogniser that said NO; [1]: from the client
-    Stream streams[2]         # TCP; [1]: from the client
+    Stream streams[2]         # [1]: from the client. TCP; of UDP what its datagrams carry inside (view.hidden)
     Seen seen[SEEN]
 
 

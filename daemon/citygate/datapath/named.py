@@ -22,13 +22,15 @@ class Named(NamedTuple):
     service: str
     protocol: str  # a name of recognise.table.PROTOCOL_NAMES
     host: str  # empty when none was seen
+    alpn: str  # TLS and QUIC: the first protocol offered; empty when none was
+    ech: bool  # TLS and QUIC: the hello has an encrypted inner one, or looks so
     why: str  # what gave it away, in a few words
     class_number: int
     zone: int
     packets: int
     payloads: int
     bytes: int
-    final: bool  # False: the flow carries many messages and keeps being asked about
+    final: bool  # False: a guess, or a flow of many messages; it keeps being asked about
 
 
 class Unnamed(NamedTuple):

@@ -2,6 +2,7 @@
 """Protocol and host name to service, service to class number."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from citygate.datapath.signatures cimport Compiled, Signatures
 from citygate.datapath.view cimport PROTOCOLS
 
 
@@ -19,6 +20,13 @@ cdef struct HostEntry:
     uint64_t hash
 
 
+cdef struct Range:
+    uint8_t first[16]                # IPv4 as ::ffff:a.b.c.d
+    uint8_t last[16]
+    uint16_t service
+    bint own                         # the site's own word: it counts for flows that show a host too
+
+
 cdef struct Names:
     uint16_t service_of[PROTOCOLS]   # by Protocol
     uint32_t services
@@ -26,12 +34,17 @@ cdef struct Names:
     char (*name_of)[SERVICE_NAME]
     uint32_t host_mask
     HostEntry* hosts                 # open addressing, at most half full
+    uint32_t networks                # ranges that do not overlap, by rising first address
+    Range* ranges
+    const Signatures* signatures
 
 
-cdef uint16_t service_for(const Names* names, uint16_t protocol, const uint8_t* host, size_t host_length) noexcept nogil
+cdef uint16_t host_service(const Names* names, const uint8_t* host, size_t host_length) noexcept nogil
+cdef uint16_t network_service(const Names* names, const uint8_t* address, bint own) noexcept nogil
 
 
 cdef class Naming:
     cdef Names* names
     cdef readonly tuple services
     cdef list kept                   # what the texts in ``hosts`` point into
+    cdef Compiled compiled

@@ -1,10 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Names in C, made once and never changed: a new catalogue or register is a new ``Naming``, swapped whole."""
+cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
-from citygate.datapath.view cimport NONE, PROTOCOLS, UNKNOWN
+from citygate.datapath.view cimport NONE, PROTOCOLS, SIGNATURE, UNKNOWN
 
 from citygate.datapath.recognise.table import PROTOCOL_NAMES
 
@@ -30,9 +31,8 @@ cdef HostEntry* place(const Names* names, uint64_t hash, const char* text, size_
     return entry
 
 
-cdef uint16_t service_for(const Names* names, uint16_t protocol, const uint8_t* host,
-                          size_t host_length) noexcept nogil:
-    """The service of the longest pattern that fits the host, else the protocol's. One look-up a label.
+cdef uint16_t host_service(const Names* names, const uint8_t* host, size_t host_length) noexcept nogil:
+    """The service of the longest pattern that fits the host, or NO_SERVICE. One look-up a label.
 
     The name is hashed from its end, so every suffix's hash falls out on the way.
     """
@@ -48,7 +48,7 @@ cdef uint16_t service_for(const Names* names, uint16_t protocol, const uint8_t* 
         hash = step(hash, host[at])
         if at == 0 or host[at - 1] == 46:     # a dot
             if count == MAX_LABELS:
-                return names.service_of[protocol]
+                return NO_SERVICE
             hashes[count] = hash
             starts[count] = at
             count += 1
@@ -60,7 +60,28 @@ cdef uint16_t service_for(const Names* names, uint16_t protocol, const uint8_t* 
             service = entry.exact if at == 0 else entry.below
             if service != NO_SERVICE:
                 return service
-    return names.service_of[protocol]
+    return NO_SERVICE
+
+
+cdef uint16_t network_service(const Names* names, const uint8_t* address, bint own) noexcept nogil:
+    """The service whose network holds the address, or NO_SERVICE. ``own``: the site's own networks only."""
+    cdef uint32_t low = 0
+    cdef uint32_t high = names.networks
+    cdef uint32_t middle
+    while low < high:
+        middle = (low + high) // 2
+        if memcmp(names.ranges[middle].first, address, 16) > 0:
+            high = middle
+        elif memcmp(names.ranges[middle].last, address, 16) < 0:
+            low = middle + 1
+        else:
+            return NO_SERVICE if own and not names.ranges[middle].own else names.ranges[middle].service
+    return NO_SERVICE
+
+
+def mapped(address):
+    """An address as a number of 128 bits, IPv4 as ::ffff:a.b.c.d."""
+    return int(address) | (0xffff << 32 if address.version == 4 else 0)
 
 
 cdef class Naming:
@@ -69,11 +90,12 @@ cdef class Naming:
     ``services``: names, at most 63 bytes each. ``protocols``: a name of recognise.table.PROTOCOL_NAMES to service; every
     protocol needs one. ``hosts``: pairs of pattern and service; a pattern is a lower-case name or ``*.name``,
     which fits every sub-name of it and not the name itself; an exact name wins over patterns, a longer pattern over a
-    shorter one. ``classes``: service to class number, 1 to 32767, for every service. Raises ValueError naming what is
-    wrong.
+    shorter one. ``classes``: service to class number, 1 to 32767, for every service. ``networks``: of network, service
+    and whether it is the site's own; of two that hold an address the longer prefix counts. ``signatures``: pairs of catalogue.model.Signature and
+    service, in the order in which they win. Raises ValueError naming what is wrong.
     """
 
-    def __cinit__(self, services, protocols, hosts, classes):
+    def __cinit__(self, services, protocols, hosts, classes, networks=(), signatures=()):
         self.names = <Names*>calloc(1, sizeof(Names))
         if self.names == NULL:
             raise MemoryError()
@@ -87,12 +109,16 @@ cdef class Naming:
         self._fill_services(classes)
         self._fill_protocols(protocols, index)
         self._fill_hosts(tuple(hosts), index)
+        self._fill_networks(tuple(networks), index)
+        self.compiled = Compiled([(signature, index[service]) for signature, service in signatures])
+        self.names.signatures = self.compiled.table
 
     def __dealloc__(self):
         if self.names != NULL:
             free(self.names.class_of)
             free(self.names.name_of)
             free(self.names.hosts)
+            free(self.names.ranges)
             free(self.names)
 
     def _fill_services(self, classes):
@@ -123,13 +149,14 @@ cdef class Naming:
         unknown = set(protocols) - set(PROTOCOL_NAMES)
         if unknown:
             raise ValueError(f"naming: no such protocol: {', '.join(sorted(unknown))}")
-        for i in range(<int>NONE + 1, <int>PROTOCOLS):
+        for i in range(<int>SIGNATURE + 1, <int>PROTOCOLS):
             protocol = PROTOCOL_NAMES[i]
             service = protocols.get(protocol)
             if service not in index:
                 raise ValueError(f"naming: protocol {protocol!r} has service {service!r}, which is not listed")
             self.names.service_of[i] = index[service]
-        self.names.service_of[<int>NONE] = self.names.service_of[<int>UNKNOWN]
+        # No flow is named by these two alone.
+        self.names.service_of[<int>NONE] = self.names.service_of[<int>SIGNATURE] = self.names.service_of[<int>UNKNOWN]
 
     def _fill_hosts(self, hosts, index):
         cdef Names* names = self.names
@@ -170,11 +197,59 @@ cdef class Naming:
             else:
                 entry.exact = index[service]
 
+    @cython.wraparound(True)
+    def _fill_networks(self, networks, index):
+        """Cut the networks into ranges that do not overlap; where several hold an address the longest prefix has it."""
+        cdef Names* names = self.names
+        cdef const char* start
+        spans = []
+        for network, service, own in networks:
+            if service not in index:
+                raise ValueError(f"naming: network {network} has service {service!r}, which is not listed")
+            spans.append((mapped(network[0]), mapped(network[-1]), (index[service], own)))
+        if len({(first, last) for first, last, _ in spans}) < len(spans):
+            raise ValueError("naming: a network is listed twice")
+        ranges = []
+        inside = []     # those that hold ``at``, the innermost last
+        at = 0
+        spans.sort(key=lambda span: (span[0], -span[1]))
+        for first, last, told in [*spans, (1 << 128, 1 << 128, None)]:
+            while inside and inside[-1][0] < first:
+                if at <= inside[-1][0]:
+                    ranges.append((at, inside[-1][0], inside[-1][1]))
+                    at = inside[-1][0] + 1
+                inside.pop()
+            if inside and at < first:
+                ranges.append((at, first - 1, inside[-1][1]))
+            at = first
+            inside.append((last, told))
+        names.ranges = <Range*>calloc(len(ranges) or 1, sizeof(Range))
+        if names.ranges == NULL:
+            raise MemoryError()
+        names.networks = len(ranges)
+        for i, (first, last, (service, own)) in enumerate(ranges):
+            text = first.to_bytes(16, "big") + last.to_bytes(16, "big")
+            start = text
+            memcpy(names.ranges[<uint32_t>i].first, start, 16)
+            memcpy(names.ranges[<uint32_t>i].last, start + 16, 16)
+            names.ranges[<uint32_t>i].service = service
+            names.ranges[<uint32_t>i].own = own
+
+    def network(self, address: bytes, own: bool = False) -> str:
+        """The service whose network holds this address of 16 bytes, or nothing."""
+        cdef uint16_t found
+        if len(address) != 16:
+            raise ValueError(f"an address has 16 bytes, not {len(address)}")
+        found = network_service(self.names, address, own)
+        return "" if found == NO_SERVICE else self.services[found]
+
     def service(self, protocol: str, host: str = "") -> tuple[str, int]:
         """The service and class number of a flow of this protocol and lower-case host name."""
         cdef const uint8_t* start
         cdef uint16_t found
         text = host.encode()
         start = text
-        found = service_for(self.names, PROTOCOL_NAMES.index(protocol), start, len(text))
+        found = host_service(self.names, start, len(text))
+        if found == NO_SERVICE:
+            found = self.names.service_of[<int>PROTOCOL_NAMES.index(protocol)]
         return self.services[found], self.names.class_of[found]

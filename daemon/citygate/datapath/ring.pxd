@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from citygate.datapath.naming cimport SERVICE_NAME
+from citygate.datapath.view cimport ALPN
 
 
 cdef struct Record:
@@ -14,6 +15,10 @@ cdef struct Record:
     uint8_t ip_proto
     uint8_t family
     uint8_t final
+    uint8_t resolved          # ``host`` is from a DNS answer
+    uint8_t ech
+    uint8_t alpn_length
+    uint8_t alpn[ALPN]
     uint16_t protocol
     uint16_t named_class
     uint16_t zone

@@ -6,7 +6,7 @@ from citygate.datapath.cursor cimport Cursor
 
 
 cdef enum:
-    SPANS = 8                 # separate runs of bytes kept before a hole is filled
+    SPANS = 16                # separate runs of bytes kept before a hole is filled; QUIC clients shuffle that much
     HEAD_TRIES = 4            # segments that wait for a stream's lost head before it is done without
 
 
@@ -20,6 +20,7 @@ cdef struct Stream:           # one direction; all zero: nothing seen yet
     uint8_t mid_stream        # the head was given up: ``base`` is not the stream's start
     uint8_t lost              # the buffer was taken by another flow: nothing more in order
     uint8_t waited            # segments seen while the head was missing
+    uint8_t rewritten         # bytes that recognisers had seen gave way to others; whoever asks them again clears it
 
 
 cdef struct Span:

@@ -2,15 +2,16 @@
 """Puts the first bytes of a TCP direction in order, within a byte budget, out of a fixed pool of buffers.
 
 A first segment in order is looked at where it lies; it is copied (``keep``) only when the flow got no name from it.
-Bytes that came first win over later ones for the same place, so a retransmission changes nothing. The daemon never sees
-a bare SYN, so a stream's start may only be the lowest sequence number seen: a lower one moves it, and the recognisers
-begin again.
+Of bytes nobody was asked about yet, those that came first stay. Bytes that recognisers have seen, and that gave no name,
+give way to a retransmission that differs, and the recognisers begin again: so both readings are looked at, whichever of
+them the receiver took (Ptacek and Newsham, 1998, describe the evasion). The daemon never sees a bare SYN, so a stream's
+start may only be the lowest sequence number seen: a lower one moves it, and the recognisers begin again too.
 """
 from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memmove, memset
 
-from citygate.datapath.cursor cimport Cursor, after, copy, over, part
+from citygate.datapath.cursor cimport Cursor, after, copy, over, part, same
 
 cdef enum:
     NIL = 0xffffffff
@@ -88,6 +89,8 @@ cdef Cursor feed(Pool* pool, Stream* stream, uint32_t seq, const Cursor* data, u
         fresh[0] = rest.left > 0
         stream.shown = <uint32_t>rest.left
         return rest
+    if rewrite(pool, stream, at, &rest):
+        fresh[0] = True
     keep(pool, stream, stream.base + at, &rest)
     if stream.buffer == 0:
         return none
@@ -102,6 +105,21 @@ cdef Cursor feed(Pool* pool, Stream* stream, uint32_t seq, const Cursor* data, u
         stream.shown = at
         fresh[0] = True
     return over(pool.bytes + <size_t>(stream.buffer - 1) * pool.budget, at)
+
+
+cdef bint rewrite(Pool* pool, Stream* stream, uint32_t at, const Cursor* data) noexcept nogil:
+    """Whether shown bytes from ``at`` on differ from these; they are then replaced."""
+    cdef uint8_t* bytes
+    cdef size_t size
+    if stream.buffer == 0 or at >= stream.shown:
+        return False
+    bytes = pool.bytes + <size_t>(stream.buffer - 1) * pool.budget + at
+    size = part(data, 0, stream.shown - at).left
+    if same(data, 0, bytes, size):
+        return False
+    copy(data, 0, bytes, size)
+    stream.rewritten = True
+    return True
 
 
 cdef void keep(Pool* pool, Stream* stream, uint32_t seq, const Cursor* data) noexcept nogil:

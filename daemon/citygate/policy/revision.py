@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from citygate.catalogue.model import Catalogue
+from citygate.catalogue.model import Catalogue, Service
 from citygate.policy.model import Network, Region, Rule
 from citygate.policy.spans import prefixes, span
 
@@ -20,9 +20,21 @@ def revision(regions: Iterable[Region], catalogue: Catalogue) -> str:
     What a policy does also depends on what its services are, so the catalogue is part of it; descriptions, titles and
     the order of files, prefixes and names are not.
     """
-    services = [(s.name, s.category, s.recognise, sorted(s.hosts)) for s in catalogue.services.values()]
-    meaning = [sorted(map(_region, regions), key=lambda region: str(region[0])), sorted(services, key=lambda s: s[0])]
+    services = sorted(map(_service, catalogue.services.values()), key=lambda service: str(service[0]))
+    meaning = [sorted(map(_region, regions), key=lambda region: str(region[0])), services]
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:DIGITS]
+
+
+def _service(service: Service) -> list[object]:
+    return [
+        service.name,
+        service.category,
+        service.parent,
+        service.recognise,
+        sorted(service.hosts),
+        sorted(map(str, service.networks)),
+        sorted(map(str, service.signatures)),
+    ]
 
 
 def _region(region: Region) -> list[object]:

@@ -1,0 +1,1 @@
+"""Nothing for Python: reached through endpoints.Shared."""
