@@ -62,6 +62,17 @@ def classify(captures: tuple[Path, ...], form: str) -> None:
 
 
 @commands.command()
+@click.argument("name", required=False)
+@click.option("--dir", "directory", type=DIRECTORY, help="A policy directory, for the site's own services.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+def services(name: str | None, directory: Path | None, as_json: bool) -> None:
+    """Print the services that flows can be named as, or all about one of them."""
+    from citygate.catalogue import show
+
+    sys.exit(show.show(name, directory, as_json))
+
+
+@commands.command()
 def teardown() -> None:
     """Remove citygate's table and queue rules from the kernel.
 

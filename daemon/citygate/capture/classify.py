@@ -21,16 +21,20 @@ from scapy.utils import RawPcapNgReader, RawPcapReader
 from citygate import catalogue
 from citygate.capture.fragments import Defragmenter
 from citygate.capture.link import LINKS, ip_offset
+from citygate.catalogue.naming import naming as of_catalogue
 from citygate.datapath.classifier import Classifier
+from citygate.datapath.decode import headers
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.named import Named, Unnamed
 from citygate.datapath.naming import Naming
 from citygate.tables import console
 
 FLOWS = 1 << 16  # of one file, kept at a time
+LEAST = 36  # bytes of a file for each packet in it: pcap's header for one and an IP header
 LATEST = 1 << 62  # milliseconds
-BATCH = 1024  # packets between two looks at what was named
+EVENTS = 16  # a packet names one flow
 TCP, UDP = 6, 17
+NAMELESS = ("unknown", "encrypted")  # services of the built-in catalogue that say a flow was given up
 
 Pair = tuple[int, tuple[str, int], tuple[str, int]]
 
@@ -60,17 +64,24 @@ class Flow(NamedTuple):
     row: Row
     ip_proto: int
     protocol: str  # as recognised, whatever service the host made of it
+    passed_packets: int | None = None  # before the packet that gave it the row's name; None: got no name
+    passed_bytes: int | None = None  # of payload, on the wire
+    renamed: int = 0  # how often its name changed, the names of a DNS flow's messages apart
+
+
+class Told(NamedTuple):
+    """What was told of a flow while its packets were read."""
+
+    first: Named  # the first real name
+    last: Named  # the name it ended with, as it was when first given, but for the host
+    packet: int  # bytes of payload of the packet that gave it
+    renamed: int
 
 
 def naming() -> Naming:
     """The built-in catalogue, with class numbers that hold in this process alone."""
-    services = catalogue.builtin().services.values()
-    return Naming(
-        services=[s.name for s in services],
-        protocols={s.recognise: s.name for s in services if s.recognise is not None},
-        hosts=[(host, s.name) for s in services for host in s.hosts],
-        classes={s.name: number for number, s in enumerate(services, 1)},
-    )
+    services = catalogue.builtin()
+    return of_catalogue(services, {name: number for number, name in enumerate(services.services, 1)})
 
 
 def read(path: Path) -> Iterator[tuple[float, bytes, int]]:
@@ -106,42 +117,51 @@ def _frames(path: Path) -> Iterator[tuple[float, int, bytes, int]]:
 
 def flows(path: Path, names: Naming) -> Iterator[Flow]:
     """The flows of one file: those named in the order of their names, then those without. Raises as ``read`` does."""
-    classifier = Classifier(names, endpoints=Shared(), flows=FLOWS, events=BATCH * 2, forget=False)
-    named: dict[Pair, Named] = {}
-    first: dict[Pair, Named] = {}
+    room = min(FLOWS, path.stat().st_size // LEAST + 1)  # to clear a table for many takes longer than a small file
+    classifier = Classifier(names, endpoints=Shared(), flows=room, events=EVENTS, forget=False)
+    told: dict[Pair, Told] = {}
     unnamed: dict[Pair, Unnamed] = {}
     fragments = Defragmenter()
     clock = 0
-    for count, (seconds, data, wire) in enumerate(read(path), 1):
+
+    def put(packet: bytes, wire: int) -> None:
+        classifier.packet(packet, clock, wire)
+        for event in classifier.take_named(EVENTS):
+            pair = _pair(event)
+            told[pair] = _told(told.get(pair), event, headers(packet, wire)["length"])
+
+    for seconds, data, wire in read(path):
         # A capture's clock may go back or say anything, the classifier's does not.
         clock = max(clock, min(int(seconds * 1000), LATEST))
         for packet in fragments.put(data):
-            classifier.packet(packet, clock, wire if packet is data else len(packet))
-        if count % BATCH == 0:
-            _take(classifier, first, named)
+            put(packet, wire if packet is data else len(packet))
     for packet in fragments.rest():
-        classifier.packet(packet, clock)
-    _take(classifier, first, named)
+        put(packet, len(packet))
     for flow in classifier.flows_unnamed():
         unnamed.setdefault(_pair(flow), flow)
-    for pair, last in named.items():
-        yield _flow(path, names, first[pair], last)
+    for one in told.values():
+        yield _flow(path, names, one)
     for pair, flow in unnamed.items():
-        if pair not in named:
+        if pair not in told:
             yield _unnamed(path, flow)
     _tell(path, classifier.counts(), fragments.incomplete)
 
 
-def _take(classifier: Classifier, first: dict[Pair, Named], named: dict[Pair, Named]) -> None:
-    """Keep of each pair its first real name and its last."""
-    for event in classifier.take_named(BATCH * 2):
-        pair = _pair(event)
-        before = named.get(pair)
-        if before is None or before.protocol == "unknown":
-            first[pair] = event
-            named[pair] = event
-        elif not before.final and event.protocol != "unknown":
-            named[pair] = event
+def _told(before: Told | None, event: Named, packet: int) -> Told:
+    """What is known of a pair with one naming more: its first real name and its last.
+
+    Of several flows, one after the other, the first that got a name; one given up gets none any more.
+    """
+    if before is None or before.last.service in NAMELESS:
+        return Told(event, event, packet, 0)
+    if before.last.final or event.service in NAMELESS:
+        return before
+    if before.last.protocol == event.protocol == "dns":  # the hosts inside are its messages', not its own
+        return before
+    if (before.last.protocol, before.last.service) == (event.protocol, event.service):
+        # The guess was right, and now there may be a host, such as a certificate's.
+        return before._replace(last=before.last._replace(host=event.host or before.last.host, final=event.final))
+    return Told(before.first, event, packet, before.renamed + 1)
 
 
 def _pair(flow: Named | Unnamed) -> Pair:
@@ -149,11 +169,14 @@ def _pair(flow: Named | Unnamed) -> Pair:
     return flow.proto, ends[0], ends[1]
 
 
-def _flow(path: Path, names: Naming, first: Named, last: Named) -> Flow:
-    """A flow of many messages (not final) goes by its protocol: the names inside are its messages', not its own."""
-    service = last.service if last.final else names.service(last.protocol)[0]
-    needed = "" if first.protocol == "unknown" else first.packets
-    return Flow(Row(path.name, *_ends(first), service, "", first.host, needed), last.proto, last.protocol)
+def _flow(path: Path, names: Naming, told: Told) -> Flow:
+    first, last = told.first, told.last
+    service = names.service("dns")[0] if last.protocol == "dns" else last.service
+    if service in NAMELESS:
+        row = Row(path.name, *_ends(first), service, "", last.host or first.host, "")
+        return Flow(row, last.proto, last.protocol, renamed=told.renamed)
+    row = Row(path.name, *_ends(first), service, "", last.host or first.host, first.packets)
+    return Flow(row, last.proto, last.protocol, last.packets - 1, last.bytes - told.packet, told.renamed)
 
 
 def _unnamed(path: Path, flow: Unnamed) -> Flow:

@@ -12,9 +12,17 @@ def server_name(host: bytes) -> bytes:
     return extension(0, len(entry).to_bytes(2, "big") + entry)
 
 
-def client_hello(host: bytes | None = b"www.example.com", padding: int = 40) -> bytes:
-    """A handshake message; ``padding`` bytes of an extension go before the server name."""
-    extensions = extension(21, bytes(padding)) + (server_name(host) if host is not None else b"")
+def protocols(*names: bytes) -> bytes:
+    listed = b"".join(bytes([len(name)]) + name for name in names)
+    return extension(16, len(listed).to_bytes(2, "big") + listed)
+
+
+ENCRYPTED = extension(0xFE0D, b"\0" + bytes(40))  # an encrypted ClientHello
+
+
+def client_hello(host: bytes | None = b"www.example.com", padding: int = 40, more: bytes = b"") -> bytes:
+    """A handshake message; ``padding`` bytes of an extension go before the server name, ``more`` extensions after."""
+    extensions = extension(21, bytes(padding)) + (server_name(host) if host is not None else b"") + more
     body = (
         b"\x03\x03"  # TLS 1.2
         + bytes(range(32))  # random
@@ -26,9 +34,22 @@ def client_hello(host: bytes | None = b"www.example.com", padding: int = 40) -> 
     return b"\x01" + len(body).to_bytes(3, "big") + body
 
 
-def server_hello() -> bytes:
-    body = b"\x03\x03" + bytes(range(32)) + b"\x00" + b"\x13\x01" + b"\x00"
-    return b"\x02" + len(body).to_bytes(3, "big") + body
+def handshake(kind: int, body: bytes) -> bytes:
+    return bytes([kind]) + len(body).to_bytes(3, "big") + body
+
+
+def server_hello(extensions: bytes = b"") -> bytes:
+    body = b"\x03\x03" + bytes(range(32)) + b"\x00" + b"\xc0\x2f" + b"\x00"
+    return handshake(2, body + (len(extensions).to_bytes(2, "big") + extensions if extensions else b""))
+
+
+def google_message(tag: bytes, entries: dict[bytes, bytes]) -> bytes:
+    """A message of Google's own QUIC handshake."""
+    table, values = b"", b""
+    for name, value in entries.items():
+        values += value
+        table += name + len(values).to_bytes(4, "little")
+    return tag + len(entries).to_bytes(2, "little") + b"\0\0" + table + values
 
 
 def record(content: bytes, kind: int = 22) -> bytes:

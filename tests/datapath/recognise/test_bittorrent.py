@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from citygate.datapath.endpoints import Shared
 from tests.datapath.recognise.feeding import TCP, ask_both, four_ways_tcp, four_ways_udp
 
 HANDSHAKE = b"\x13BitTorrent protocol" + bytes(8) + bytes(range(40))  # reserved, info hash, peer
@@ -52,12 +55,22 @@ def test_dht() -> None:
     assert ask_both("bittorrent", PING).answer == "yes"
     assert ask_both("bittorrent", b"d1:rd2:id20:" + bytes(40)).answer == "yes"
     assert ask_both("bittorrent", b"d1:ad2:ie20:" + bytes(40)).answer == "no"
+    assert ask_both("bittorrent", PING.replace(b"ad2:id", b"ad2:bsi1e2:id")).answer == "yes"
+    assert ask_both("bittorrent", b"d1:rd4:BFpe256:" + bytes(300)).answer == "yes"
     for size in range(12):
         assert ask_both("bittorrent", PING[:size]).answer == "no"
 
 
 def test_udp_tracker() -> None:
     four_ways_udp("bittorrent", CONNECT, longer=True)
+
+
+def test_udp_announcement_alone() -> None:
+    announce = bytes(range(8)) + bytes.fromhex("00000001 11223344") + bytes(20) + b"-XY1230-abcdefghijkl" + bytes(42)
+    assert len(announce) == 98
+    four_ways_udp("bittorrent", announce, longer=True)
+    assert ask_both("bittorrent", announce.replace(b"-XY1230-", b"-XY12300")).answer == "no"
+    assert ask_both("bittorrent", announce[:11] + b"\2" + announce[12:]).answer == "no"
 
 
 def test_local_discovery() -> None:
@@ -91,3 +104,25 @@ def test_handshake_in_utp() -> None:
 )
 def test_others_are_not_utp(foreign: bytes) -> None:
     assert ask_both("bittorrent", foreign).answer == "no"
+
+
+def test_only_a_question_for_peers_waits_for_its_answer() -> None:
+    assert ask_both("bittorrent", PING).rank == 0
+    asking = ask_both("bittorrent", PING.replace(b"4:ping", b"9:get_peers"))
+    assert (asking.answer, asking.rank > 0) == ("yes", True)
+    again = ask_both("bittorrent", PING.replace(b"4:ping", b"9:get_peers"), guessed="bittorrent")
+    assert (again.answer, again.rank) == ("yes", 0)
+
+
+def test_utp_of_a_known_peer() -> None:
+    there, endpoints = utp(0, 83, 7, 8, b"x" * 50), Shared()
+    assert ask_both("bittorrent", there, endpoints=endpoints, client_port=6881).answer == "more"
+    assert ask_both("bittorrent", PING, endpoints=endpoints, client_port=6881).answer == "yes"
+    assert ask_both("bittorrent", there, endpoints=endpoints, client_port=6881, server_port=9).answer == "yes"
+
+
+@given(st.binary(max_size=120), st.booleans())
+def test_random_bytes(data: bytes, from_client: bool) -> None:
+    for start in (b"", b"d1:rd2:id20:", b"\1\0", b"\0\0\0\1", b"5:peers", b"5:peers0:6:peers6", b"6:valuesl"):
+        ask_both("bittorrent", start + data, from_client=from_client, guessed="bittorrent", endpoints=Shared(64))
+        ask_both("bittorrent", start + data, ip_proto=TCP, from_client=from_client, guessed="bittorrent")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from citygate.datapath.recognise.table import ask
 from tests.datapath.recognise.feeding import TCP, ask_both
-from tests.datapath.recognise.hellos import client_hello, record
+from tests.datapath.recognise.hellos import ENCRYPTED, client_hello, extension, protocols, record
 
 
 def named(hello: bytes) -> tuple[str, str]:
@@ -22,6 +22,37 @@ def test_server_name() -> None:
 
 def test_no_server_name() -> None:
     assert named(client_hello(None)) == ("yes", "")
+
+
+@pytest.mark.parametrize(
+    ("offer", "alpn"),
+    [
+        (protocols(b"h2", b"http/1.1"), "h2"),
+        (protocols(b"http/1.1"), "http/1.1"),
+        (protocols(b"\x0a\x0a", b"h2"), ""),  # a made-up value
+        (protocols(b"x" * 32), "x" * 32),
+        (protocols(b"x" * 33), ""),
+        (protocols(), ""),
+        (extension(16, b"\0\x09\x20h2"), ""),  # a name longer than its list
+    ],
+)
+def test_first_protocol_offered(offer: bytes, alpn: str) -> None:
+    said = ask_both("tls", record(client_hello(more=offer)), ip_proto=TCP)
+    assert (said.host, said.alpn, said.ech) == ("www.example.com", alpn, False)
+
+
+def test_encrypted_hello_inside() -> None:
+    assert ask_both("tls", record(client_hello(more=ENCRYPTED)), ip_proto=TCP).ech
+    assert not ask_both("tls", record(client_hello()), ip_proto=TCP).ech
+
+
+def test_extensions_behind_the_name_are_waited_for() -> None:
+    data = record(client_hello(more=extension(51, bytes(1200)) + protocols(b"h2") + ENCRYPTED))
+    assert ask_both("tls", data[:1400], ip_proto=TCP).answer == "more"
+    said = ask_both("tls", data[:1400], ip_proto=TCP, last=True)
+    assert (said.answer, said.host, said.rank) == ("yes", "www.example.com", 0)
+    said = ask_both("tls", data, ip_proto=TCP)
+    assert (said.host, said.alpn, said.ech) == ("www.example.com", "h2", True)
 
 
 def test_hello_without_extensions() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from citygate.datapath.classifier import Classifier
+from citygate.datapath.endpoints import Shared
 from citygate.datapath.recognise.table import ask
+from tests.datapath.names import CLASS, naming
+from tests.datapath.packets import FAMILIES, back, tcp, udp
 from tests.datapath.recognise.feeding import TCP, ask_both, four_ways_tcp, four_ways_udp
 
 QUERY = bytes.fromhex(
@@ -116,3 +123,109 @@ def test_any_name(labels: list[str]) -> None:
 @given(data=st.binary(max_size=300))
 def test_stream_of_any_bytes(data: bytes) -> None:
     assert ask("dns", data, ip_proto=TCP).answer in ("no", "more", "yes")
+
+
+CLIENT = {4: bytes(10) + b"\xff\xff\xc0\x00\x02\x01", 6: ip_address("2001:db8::1").packed}
+
+
+def record(name: bytes, kind: int, data: bytes, *, ttl: int = 300, group: int = 1) -> bytes:
+    head = name + kind.to_bytes(2, "big") + group.to_bytes(2, "big") + ttl.to_bytes(4, "big")
+    return head + len(data).to_bytes(2, "big") + data
+
+
+def answer(*records: bytes, flags: bytes = b"\x81\x80") -> bytes:
+    """To the question for www.example.com."""
+    return QUERY[:2] + flags + b"\0\1" + len(records).to_bytes(2, "big") + bytes(4) + QUERY[12:] + b"".join(records)
+
+
+def a(address: str, **how: int) -> bytes:
+    packed = ip_address(address).packed
+    return record(b"\xc0\x0c", 1 if len(packed) == 4 else 28, packed, **how)
+
+
+def mapped(address: str) -> bytes:
+    packed = ip_address(address).packed
+    return packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed
+
+
+def told(data: bytes, address: str, now: int = 0, **how: Any) -> str:
+    """The host kept for ``address``, ``now`` milliseconds after the answer; the same for a client of either family."""
+    hosts = set()
+    for family in (4, 6):
+        shared = Shared()
+        asked: dict[str, Any] = {"from_client": False, "server_port": 53} | how
+        ask("dns", data, family=family, endpoints=shared, **asked)
+        hosts.add(shared.host_of(CLIENT[family], mapped(address), now))
+    [host] = hosts
+    return host.decode()
+
+
+def test_addresses_are_kept_under_the_name_asked_for() -> None:
+    alias = record(b"\xc0\x0c", 5, b"\3cdn\7example\3net\0")
+    data = answer(alias, a("192.0.2.80"), a("2001:db8::80"))
+    for address in ("192.0.2.80", "2001:db8::80"):
+        assert told(data, address) == "www.example.com"
+    assert told(data, "192.0.2.81") == ""
+    assert told(len(data).to_bytes(2, "big") + data, "192.0.2.80", ip_proto=TCP) == "www.example.com"
+    assert told(data + b"\0", "192.0.2.80") == "www.example.com"
+    assert told(data[:-1], "192.0.2.80", length=len(data)) == "www.example.com"
+
+
+@pytest.mark.parametrize(("ttl", "seconds"), [(0, 60), (61, 61), (300, 300), (600, 600), (1 << 31, 600)])
+def test_time_to_live_within_bounds(ttl: int, seconds: int) -> None:
+    data = answer(a("192.0.2.80", ttl=ttl))
+    assert told(data, "192.0.2.80", seconds * 1000 - 1)
+    assert not told(data, "192.0.2.80", seconds * 1000)
+
+
+def test_at_most_sixteen_addresses() -> None:
+    data = answer(*(a(f"192.0.2.{i}") for i in range(20)))
+    assert [bool(told(data, f"192.0.2.{i}")) for i in range(20)] == [True] * 16 + [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("data", "how"),
+    [
+        (answer(a("192.0.2.80"), flags=b"\x81\x83"), {}),  # no such name
+        (answer(a("192.0.2.80", group=3)), {}),  # of another class
+        (answer(record(b"\xc0\x0c", 1, bytes(16))), {}),  # an IPv4 address of sixteen bytes
+        (answer(a("192.0.2.80")), {"server_port": 5355}),  # nobody's resolver
+        (answer(a("192.0.2.80")), {"from_client": True, "server_port": 53}),
+        (answer(a("192.0.2.80")).replace(b"www", b"w\0w"), {}),  # a name that is none
+    ],
+)
+def test_what_is_not_kept(data: bytes, how: dict[str, int]) -> None:
+    assert told(data, "192.0.2.80", **how) == ""
+
+
+def test_answer_without_its_question() -> None:
+    """The first packet seen is the resolver's, so it counts as the client."""
+    assert told(answer(a("192.0.2.80")), "192.0.2.80", from_client=True, client_port=53, server_port=5000) == ""
+    shared = Shared()
+    ask("dns", answer(a("192.0.2.80")), from_client=True, client_port=53, server_port=5000, endpoints=shared)
+    assert shared.host_of(mapped("198.51.100.1"), mapped("192.0.2.80"), 0) == b"www.example.com"
+
+
+@pytest.mark.parametrize("ends", FAMILIES)
+@pytest.mark.parametrize("over_tcp", [False, True])
+def test_a_flow_without_a_host_goes_by_the_name_asked_for(ends: tuple[str, str], over_tcp: bool) -> None:
+    made = Classifier(naming(hosts=(("*.example.com", "example"),)), endpoints=Shared())
+    client, server = ends
+    resolver = (client, "10.9.1.53" if "." in client else "fd09:1::53")
+    reply = answer(a(server))
+    if over_tcp:
+        made.packet(tcp(resolver, 5000, 53, 100, len(QUERY).to_bytes(2, "big") + QUERY), 1)
+        made.packet(tcp(back(resolver), 53, 5000, 900, len(reply).to_bytes(2, "big") + reply), 1)
+    else:
+        made.packet(udp(resolver, 5000, 53, QUERY), 1)
+        made.packet(udp(back(resolver), 53, 5000, reply), 1)
+    made.take_named(10)
+    assert made.packet(tcp(ends, 4000, 80, 100, b"GET / HTTP/1.0\r\n\r\n"), 1) == CLASS["example"]
+    [named] = made.take_named(10)
+    assert (named.service, named.host) == ("example", "www.example.com")
+
+
+@given(records=st.binary(max_size=200), count=st.integers(0, 65535))
+def test_any_records(records: bytes, count: int) -> None:
+    data = QUERY[:2] + b"\x81\x80\0\1" + count.to_bytes(2, "big") + bytes(4) + QUERY[12:] + records
+    assert ask("dns", data, server_port=53, from_client=False, endpoints=Shared()).answer in ("no", "yes")

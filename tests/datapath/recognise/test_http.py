@@ -28,15 +28,36 @@ def test_host_split_over_segments() -> None:
     [
         (b"POST http://proxied.example/path HTTP/1.1", "proxied.example"),
         (b"GET https://user@proxied.example:444/?q HTTP/1.0", "proxied.example"),
-        (b"CONNECT tunnel.example:443 HTTP/1.1", "tunnel.example"),
-        (b"CONNECT [2001:db8::1]:443 HTTP/1.1", "2001:db8::1"),
         (b"PROPFIND /dav HTTP/1.1", "field.example"),
         (b"M-SEARCH * HTTP/1.1", "field.example"),
-        (b"SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1", "field.example"),
+        (b"get / HTTP/1.1", "field.example"),
     ],
 )
 def test_target_names_the_host_or_the_field_does(request_line: bytes, host: str) -> None:
     four_ways_tcp("http", request_line + b"\r\nhost:field.example\r\n\r\n", host)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "name", "host"),
+    [
+        (b"CONNECT tunnel.example:443 HTTP/1.1", "http-connect", "tunnel.example"),
+        (b"CONNECT [2001:db8::1]:443 HTTP/1.0", "http-connect", "2001:db8::1"),
+        (b"SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1", "sstp", "field.example"),
+    ],
+)
+def test_tunnels(request_line: bytes, name: str, host: str) -> None:
+    data = request_line + b"\r\nhost:field.example\r\n\r\n"
+    said = ask_both("http", data, ip_proto=TCP)
+    assert (said.answer, said.protocol, said.host) == ("yes", name, host)
+    assert stream("http", data).protocol == name
+    for size in range(1, len(data)):
+        assert ask_both("http", data[:size], ip_proto=TCP).answer != "no"
+    assert ask_both("http", request_line.replace(b" ", b"X ", 1) + b"\r\n\r\n", ip_proto=TCP).protocol == "http"
+
+
+def test_status_line_of_shoutcast() -> None:
+    four_ways_tcp("http", b"ICY 200 OK\r\n", from_client=False)
+    assert ask_both("http", b"ICY roads ahead", ip_proto=TCP).answer == "no"
 
 
 def test_line_ends_without_a_return() -> None:
@@ -57,10 +78,6 @@ def test_address_as_host() -> None:
 
 def test_status_line() -> None:
     four_ways_tcp("http", b"HTTP/1.1 200 OK\r\n", from_client=False)
-
-
-def test_preface_of_http_2() -> None:
-    four_ways_tcp("http", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 
 def test_fields_without_end() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.datapath.recognise.feeding import TCP, ask_both, four_ways_tcp, four_ways_udp
 
@@ -93,9 +97,63 @@ def test_data_met_in_its_middle() -> None:
 )
 def test_others_are_not_openvpn(foreign: bytes) -> None:
     assert ask_both("openvpn", foreign).answer == "no"
-    assert ask_both("openvpn", len(foreign).to_bytes(2, "big") + foreign, ip_proto=TCP).answer == "no"
+    assert ask_both("openvpn", 2 * (len(foreign).to_bytes(2, "big") + foreign), ip_proto=TCP).answer == "no"
 
 
 def test_foreign_streams() -> None:
-    for foreign in (b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"\x00\x0e\x20" + bytes(13), b"\x00\x0d\x38" + bytes(12)):
+    for foreign in (b"GET / HTTP/1.1\r\n", b"\x16\x03\x01", b"\x00\x0e\x20" + bytes(16), b"\x00\x0d\x38" + bytes(12)):
         assert ask_both("openvpn", foreign, ip_proto=TCP).answer == "no"
+
+
+MASK = b"scramble"
+
+
+def masked(packet: bytes) -> bytes:
+    return bytes(byte ^ MASK[i % len(MASK)] for i, byte in enumerate(packet))
+
+
+def turned(packet: bytes) -> bytes:
+    """Tunnelblick's obfuscate: by place, all but the first byte backwards, by place, by mask."""
+    placed = bytes(byte ^ (i + 1) & 0xFF for i, byte in enumerate(packet))
+    back = placed[:1] + placed[:0:-1]
+    return masked(bytes(byte ^ (i + 1) & 0xFF for i, byte in enumerate(back)))
+
+
+def ack(hmac: int | None = None) -> bytes:
+    wrapping = b"" if hmac is None else NOISE[:hmac] + FIRST
+    return b"\x28" + CLIENT + wrapping + b"\1" + bytes(4) + SERVER
+
+
+def control(hmac: int | None = None) -> bytes:
+    return b"\x20" + ack(hmac)[1:] + b"\0\0\0\1\x16\3\1" + NOISE
+
+
+def framed(*packets: bytes) -> bytes:
+    return b"".join(len(packet).to_bytes(2, "big") + packet for packet in packets)
+
+
+@pytest.mark.parametrize("scramble", [masked, turned])
+@pytest.mark.parametrize("hmac", [None, 20, 64])
+@pytest.mark.parametrize("third", [ack, control])
+def test_scrambled(
+    scramble: Callable[[bytes], bytes], hmac: int | None, third: Callable[[int | None], bytes]
+) -> None:
+    first, second, last = (scramble(packet) for packet in (client(hmac), server(hmac), third(hmac)))
+    earlier = [(first, True), (first, True), (second, False)]
+    said = ask_both("openvpn", last, earlier=earlier)
+    assert (said.answer, said.protocol) == ("yes", "openvpn")
+    for other in (earlier[:2], [(first, True), (second + b"x", False)], [(first, True), (last, False)], earlier[2:]):
+        assert ask_both("openvpn", last, earlier=other).answer != "yes"
+    assert ask_both("openvpn", first, earlier=earlier).answer != "yes"
+    for size in range(1, len(framed(first, last[:1]))):
+        assert ask_both("openvpn", framed(first, last)[:size], ip_proto=TCP).answer == "more"
+    four_ways_tcp("openvpn", framed(first, last), earlier=[(framed(second), False)])
+    assert ask_both("openvpn", framed(first, last), ip_proto=TCP).answer == "no"
+    assert ask_both("openvpn", framed(first, last), ip_proto=TCP, earlier=[(framed(first), False)]).answer == "no"
+
+
+@given(st.binary(max_size=100), st.binary(max_size=60), st.binary(max_size=60))
+def test_random_bytes(first: bytes, second: bytes, third: bytes) -> None:
+    earlier = [(first, True), (second, False)]
+    ask_both("openvpn", third, earlier=earlier)
+    ask_both("openvpn", framed(first, third), ip_proto=TCP, earlier=earlier)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from citygate.datapath.endpoints import Shared
 from citygate.datapath.recognise.table import ask
-from tests.datapath.recognise.feeding import ask_both, four_ways_udp
+from tests.datapath.recognise.feeding import JUNK, ask_both
 
 SOURCE = 0x1B2C3D4E
 
@@ -65,8 +66,51 @@ def test_types_of_rtcp_are_no_media() -> None:
 
 
 def test_compound_is_sure_by_itself() -> None:
-    four_ways_udp("rtp", SENDER_REPORT + DESCRIPTION)
-    four_ways_udp("rtp", RECEIVER_REPORT + DESCRIPTION)
+    for compound in (SENDER_REPORT + DESCRIPTION, RECEIVER_REPORT + DESCRIPTION):
+        said = ask_both("rtp", compound)
+        assert (said.answer, said.protocol, said.rank) == ("yes", "rtcp", 2)
+        for size in range(len(compound)):
+            assert ask_both("rtp", compound[:size]).answer != "yes"
+            assert ask_both("rtp", compound[:size], length=len(compound)).protocol in ("rtcp", "none")
+        for junk in JUNK:
+            assert ask_both("rtp", compound + junk).answer != "yes"
+
+
+def test_rtp_after_its_reports() -> None:
+    reports = before(SENDER_REPORT + DESCRIPTION, media(7), media(8))
+    said = ask_both("rtp", media(9), earlier=reports, guessed="rtcp")
+    assert (said.protocol, said.rank) == ("rtp", 0)
+
+
+def test_media_after_stun_but_not_after_dtls() -> None:
+    earlier = before(media(7), media(8))
+    assert ask_both("rtp", media(9), earlier=earlier, guessed="stun").protocol == "rtp"
+    assert ask_both("rtp", media(9), earlier=earlier, guessed="dtls").answer == "no"
+
+
+def test_whatsapps_extension() -> None:
+    def packet(sequence: int, profile: str = "debe 0001") -> bytes:
+        return media(sequence, kind=120, first=0x90)[:12] + bytes.fromhex(profile) + bytes(60)
+
+    said = ask_both("rtp", packet(9), earlier=before(packet(7), packet(8)))
+    assert (said.protocol, said.rank) == ("whatsapp-call", 0)
+    assert ask_both("rtp", media(9), earlier=before(packet(7), media(8))).protocol == "whatsapp-call"
+    usual = [packet(sequence, "bede 0001") for sequence in (7, 8, 9)]
+    assert ask_both("rtp", usual[2], earlier=before(*usual[:2])).protocol == "rtp"
+
+
+def test_facetime_needs_both_ports() -> None:
+    earlier = before(media(7), media(8))
+    assert ask_both("rtp", media(9), earlier=earlier, client_port=16402, server_port=16402).protocol == "facetime"
+    assert ask_both("rtp", media(9), earlier=earlier, client_port=16402, server_port=16384).protocol == "rtp"
+
+
+def test_media_of_a_known_socket() -> None:
+    relay = bytes.fromhex("0801 0000 2112a442 000102030405060708090a0b")
+    shared = Shared()
+    assert ask("stun", relay, endpoints=shared).protocol == "whatsapp-call"
+    said = ask("rtp", media(9), earlier=before(media(7), media(8)), endpoints=shared, server="203.0.113.5")
+    assert said.protocol == "whatsapp-call"
 
 
 def test_single_report_must_come_again() -> None:

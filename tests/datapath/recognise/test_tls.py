@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from citygate.datapath.classifier import Classifier
+from citygate.datapath.endpoints import Shared
+from tests.datapath.names import CLASS, NOT_FINAL, naming
+from tests.datapath.packets import FAMILIES, SYN, back, tcp
+from tests.datapath.recognise.certificates import certificate, message, names_extension
 from tests.datapath.recognise.feeding import TCP, ask_both, four_ways_tcp, stream
-from tests.datapath.recognise.hellos import client_hello, record, server_hello
+from tests.datapath.recognise.hellos import (
+    ENCRYPTED,
+    client_hello,
+    extension,
+    handshake,
+    protocols,
+    record,
+    server_hello,
+)
 
 # Length with the top bit, type 1, version 3.1, three ciphers, no session, a challenge of 16 (RFC 5246, E.2).
 SSL_2_HELLO = bytes.fromhex("8022 01 0301 0009 0000 0010 000005 00000a 010080") + bytes(range(16))
@@ -40,6 +53,78 @@ def test_name_that_never_comes() -> None:
 
 def test_server_hello() -> None:
     four_ways_tcp("tls", record(server_hello()), from_client=False)
+
+
+TLS_1_3 = extension(43, b"\x03\x04")
+FINAL = 0
+GUESS = 1
+
+
+def test_a_hello_without_a_name_is_a_guess() -> None:
+    said = ask_both("tls", record(client_hello(None)), ip_proto=TCP)
+    assert (said.answer, said.host, said.rank) == ("yes", "", GUESS)
+
+
+@pytest.mark.parametrize(
+    ("flight", "rank"),
+    [
+        (record(server_hello(TLS_1_3)), FINAL),  # its certificate is hidden
+        (record(server_hello(extension(65281, b"\0") + TLS_1_3)), FINAL),
+        (record(server_hello()) + b"\x14\x03\x03\x00\x01\x01", FINAL),  # a session taken up again: ChangeCipherSpec
+        (record(server_hello()) + record(handshake(4, bytes(8))), FINAL),  # the same with a new ticket
+        (record(server_hello() + handshake(4, bytes(8))), FINAL),
+        (record(server_hello()), GUESS),
+        (record(server_hello(extension(43, b"\x03\x03"))), GUESS),
+    ],
+)
+def test_what_the_server_says_of_it(flight: bytes, rank: int) -> None:
+    said = ask_both("tls", flight, ip_proto=TCP, from_client=False)
+    assert (said.answer, said.host, said.rank) == ("yes", "", rank)
+
+
+@pytest.mark.parametrize("ends", FAMILIES)
+def test_name_from_the_certificate_of_the_server(ends: tuple[str, str]) -> None:
+    made = Classifier(naming(hosts=(("*.example.com", "example"),)), endpoints=Shared())
+    made.packet(tcp(ends, 4000, 443, 99, b"", SYN), 1)
+    made.packet(tcp(back(ends), 443, 4000, 499, b"", SYN), 1)
+    hello = record(client_hello(None))
+    assert made.packet(tcp(ends, 4000, 443, 100, hello), 1) == CLASS["tls"] | NOT_FINAL
+    flight = record(server_hello()) + record(message(certificate(names_extension(b"www.example.com"))))
+    assert made.packet(tcp(back(ends), 443, 4000, 500, flight[:300]), 1) == CLASS["tls"] | NOT_FINAL
+    assert made.packet(tcp(back(ends), 443, 4000, 800, flight[300:]), 1) == CLASS["example"]
+    first, last = made.take_named(10)
+    assert (first.service, first.host, first.final) == ("tls", "", False)
+    assert (last.service, last.host, last.final, last.why) == ("example", "www.example.com", True, "tls certificate")
+
+
+@pytest.mark.parametrize("ends", FAMILIES)
+@pytest.mark.parametrize("in_order", [True, False])
+def test_post_quantum_hello_over_two_segments(ends: tuple[str, str], in_order: bool) -> None:
+    """A key share of 1.2 KB behind or before the name; nothing is told before all of it is there."""
+    hello = record(client_hello(more=extension(51, bytes(1216)) + protocols(b"h2") + ENCRYPTED))
+    made = Classifier(naming(hosts=(("*.example.com", "example"),)), endpoints=Shared())
+    made.packet(tcp(ends, 4000, 443, 99, b"", SYN), 1)
+    segments = [tcp(ends, 4000, 443, 100, hello[:1400]), tcp(ends, 4000, 443, 1500, hello[1400:])]
+    answers = [made.packet(segment, 1) for segment in (segments if in_order else segments[::-1])]
+    assert answers == [0, CLASS["example"]]
+    [named] = made.take_named(10)
+    assert (named.host, named.final) == ("www.example.com", True)
+
+
+def test_dns_inside() -> None:
+    dot = record(client_hello(None, more=protocols(b"dot")))
+    said = ask_both("tls", dot, ip_proto=TCP)
+    assert (said.protocol, said.alpn, said.rank) == ("dns-over-tls", "dot", FINAL)
+    said = ask_both("tls", record(client_hello()), ip_proto=TCP, server_port=853)
+    assert (said.protocol, said.host) == ("dns-over-tls", "www.example.com")
+    assert ask_both("tls", DATA, ip_proto=TCP, server_port=853).protocol == "dns-over-tls"
+    assert ask_both("tls", b"\x17\x03\x09", ip_proto=TCP, server_port=853).answer == "no"
+
+
+@pytest.mark.parametrize(("port", "name"), [(465, "smtp"), (993, "imap"), (995, "pop3"), (443, "tls")])
+def test_mail_inside(port: int, name: str) -> None:
+    assert ask_both("tls", record(client_hello()), ip_proto=TCP, server_port=port).protocol == name
+    assert ask_both("tls", record(server_hello()), ip_proto=TCP, from_client=False, server_port=port).protocol == name
 
 
 def test_hello_in_ssl_2_form() -> None:

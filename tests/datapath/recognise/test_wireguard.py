@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.datapath.recognise.feeding import ask_both, four_ways_udp
 
@@ -73,3 +77,19 @@ def test_transport_after_a_handshake_with_cookies() -> None:
 )
 def test_others_are_not_wireguard(foreign: bytes) -> None:
     assert ask_both("wireguard", foreign, server_port=51820).answer == "no"
+
+
+def test_warps_numbers_in_the_reserved_bytes() -> None:
+    noise = b"".join(sha256(bytes([i])).digest() for i in range(4))
+    initiation = b"\x01\x3c\x9f\x12" + OURS + noise[:124] + bytes(16)
+    response = b"\x02\x3c\x9f\x12" + OURS + THEIRS + noise[:64] + bytes(16)
+    four_ways_udp("wireguard", initiation)
+    four_ways_udp("wireguard", response, from_client=False)
+    assert ask_both("wireguard", initiation[:132] + noise[:16]).answer == "no"
+    assert ask_both("wireguard", initiation[:8] + bytes(140)).answer == "no"
+    assert ask_both("wireguard", b"\x03" + initiation[1:]).answer == "no"
+
+
+@given(st.integers(0, 5), st.binary(max_size=160))
+def test_random_bytes(kind: int, data: bytes) -> None:
+    ask_both("wireguard", bytes([kind]) + data, earlier=[(data[:16], False)])

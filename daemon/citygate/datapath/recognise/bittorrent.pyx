@@ -3,18 +3,25 @@
 
 Facts: handshake BEP 3; DHT messages, dictionaries in bencoding with the keys in order, BEP 5, with the asker's
 address first BEP 42; uTP header, types, extensions BEP 29; UDP tracker's connect magic BEP 15; local discovery BEP
-14; HTTP tracker's info_hash BEP 3, BEP 48.
+14; HTTP tracker's info_hash BEP 3, BEP 48; compact lists of peers BEP 5, BEP 15, BEP 23, BEP 7 for IPv6; a peer's
+number as ``-XX1234-…`` BEP 20; counts of peers in the DHT BEP 33.
 
-Misses: peers that encipher their handshake (message stream encryption is made to look like noise); uTP in its middle
-seen from one side only.
+What a tracker or the DHT answers is looked at too, until the first answer, and its peers are remembered: an enciphered
+handshake (mse.pyx) can be told by them alone.
+Misses: uTP in its middle seen from one side only, unless an end is a known peer; TCP connections joined in their
+middle; peers in a tracker's answer that is compressed, or that lists them as dictionaries (BEP 3).
 Budget: one datagram as a rule. 20 bytes of a stream; a tracker's request line up to 2048.
 """
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memset
 
-from citygate.datapath.cursor cimport Cursor, find, has, same, u8, u16, u32
+from citygate.datapath.cursor cimport Cursor, after, copy, find, has, part, same, u8, u16, u32
+from citygate.datapath.endpoints cimport PEER, tell
 from citygate.datapath.recognise.history cimport head_of, same_side
-from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
+from citygate.datapath.recognise.peers cimport PEER_MS, known_peer, tell_both, tell_server
+from citygate.datapath.recognise.text cimport number
+from citygate.datapath.view cimport BITTORRENT, GUESS_MEDIA, MORE, NO, NONE, YES, Answer, Found, View
 
 
 cdef enum:
@@ -23,6 +30,11 @@ cdef enum:
     UTP_SYN = 0x41
     TYPES = 4           # data, fin, state, reset, syn
     REQUEST_MAX = 2048
+    PEERS_MAX = 64      # remembered of one answer
+    ANNOUNCEMENT = 98
+    EVENT_MAX = 3       # none, completed, started, stopped
+    STRING_MAX = 0xFFFF # bytes of a list of peers
+    ANNOUNCED = 20      # bytes of a UDP tracker's answer before the peers
 
 
 cdef const char* HELLO = b"\x13BitTorrent protocol"
@@ -46,19 +58,137 @@ cdef Answer tracker_request(const Cursor* c, Found* found) noexcept nogil:
     return NO if end < c.left or c.left >= REQUEST_MAX else MORE
 
 
-cdef Answer in_stream(const Cursor* c, Found* found) noexcept nogil:
+cdef void tell_peer(const View* view, const Cursor* c, size_t at, size_t address) noexcept nogil:
+    """An address of 4 or 16 bytes and a port."""
+    cdef uint8_t[16] whole
+    if not has(c, at, address + 2):
+        return
+    memset(whole, 0, 16)
+    whole[10] = whole[11] = 0xFF
+    copy(c, at, whole + 16 - address, address)
+    tell(view.endpoints, PEER, whole, u16(c, at + address), view.now, PEER_MS, BITTORRENT)
+
+
+cdef size_t behind(const Cursor* c, const char* text, size_t size) noexcept nogil:
+    """Offset behind the first place where the text stands, or 0."""
+    cdef size_t at = find(c, 0, <uint8_t>text[0])
+    while at < c.left:
+        if same(c, at, text, size):
+            return at + size
+        at = find(c, at + 1, <uint8_t>text[0])
+    return 0
+
+
+cdef void compact_list(const View* view, Cursor peers, size_t address) noexcept nogil:
+    cdef size_t at = 0
+    cdef int i
+    for i in range(PEERS_MAX):
+        if not has(&peers, at, address + 2):
+            return
+        tell_peer(view, &peers, at, address)
+        at += address + 2
+
+
+cdef size_t listed(const View* view, const char* key, size_t size, size_t address) noexcept nogil:
+    """The peers under this key, as one string; gives the offset behind it, or 0 when its end has not come."""
+    cdef const Cursor* c = &view.data
+    cdef size_t at = behind(c, key, size)
+    cdef uint32_t bytes = 0
+    if at == 0 or not number(c, &at, STRING_MAX, &bytes) or u8(c, at) != 58:
+        return 0
+    at += 1
+    compact_list(view, part(c, at, bytes), address)
+    return at + bytes if has(c, at, bytes) else 0
+
+
+cdef Answer tracker_answer(const View* view, Found* found) noexcept nogil:
+    """A tracker's answer over HTTP: ``5:peers12:…``, then perhaps ``6:peers618:…``, as keys are in order. Until they
+    have come the name stays the guess."""
+    cdef const Cursor* c = &view.data
+    cdef size_t four = listed(view, b"5:peers", 7, 4)
+    cdef size_t six = listed(view, b"6:peers6", 8, 16)
+    # Behind the first list: nothing yet, or the second's key as far as it has come.
+    cdef bint awaited = four == 0 or same(c, four, b"6:peers6", 8 if c.left > four + 8 else c.left - four)
+    if awaited and six == 0:
+        found.rank = <uint8_t>GUESS_MEDIA
+    return YES
+
+
+cdef Answer in_stream(const View* view, Found* found) noexcept nogil:
+    cdef const Cursor* c = &view.data
+    cdef Answer answer
+    if view.guessed == BITTORRENT:
+        found.why = b"bittorrent tracker answer"
+        return tracker_answer(view, found)
     if u8(c, 0) == 71:      # G
-        return tracker_request(c, found)
+        answer = tracker_request(c, found)
+        found.rank = <uint8_t>GUESS_MEDIA
+        return answer
     if not same(c, 0, HELLO, HANDSHAKE if c.left > HANDSHAKE else c.left):
         return NO
     found.why = b"bittorrent handshake"
-    return YES if c.left >= HANDSHAKE else MORE
+    if c.left < HANDSHAKE:
+        return MORE
+    tell_server(view, BITTORRENT)
+    return YES
 
 
 cdef bint dht(const Cursor* c) noexcept nogil:
-    """The dictionary's first key: an argument, answer or error, or before it the asker's address."""
+    """The dictionary's first key: an argument, answer or error, or before it the asker's address. BEP 33's keys come
+    before the sender's number."""
     return (same(c, 0, b"d1:ad2:id20:", 12) or same(c, 0, b"d1:rd2:id20:", 12) or same(c, 0, b"d1:eli20", 8)
-            or same(c, 0, b"d2:ip6:", 7) or same(c, 0, b"d2:ip18:", 8))
+            or same(c, 0, b"d2:ip6:", 7) or same(c, 0, b"d2:ip18:", 8) or same(c, 0, b"d1:ad2:bsi1e2:id20:", 19)
+            or same(c, 0, b"d1:rd4:BFpe256:", 15) or same(c, 0, b"d1:rd4:BFsd256:", 15))
+
+
+cdef void dht_values(const View* view) noexcept nogil:
+    """The peers in an answer to get_peers: a list of strings of 6 bytes, or 18."""
+    cdef const Cursor* c = &view.data
+    cdef size_t at = behind(c, b"6:valuesl", 9)
+    cdef int i
+    if at == 0:
+        return
+    for i in range(PEERS_MAX):
+        if same(c, at, b"6:", 2):
+            tell_peer(view, c, at + 2, 4)
+            at += 8
+        elif same(c, at, b"18:", 3):
+            tell_peer(view, c, at + 3, 16)
+            at += 21
+        else:
+            return
+
+
+cdef Answer dht_message(const View* view, Found* found) noexcept nogil:
+    """Who asks for peers is a guess until the next message, the answer with the peers."""
+    cdef const Cursor* c = &view.data
+    found.why = b"bittorrent dht message"
+    tell_both(view, BITTORRENT)
+    if view.guessed == NONE and behind(c, b"1:q9:get_peers", 14):
+        found.rank = <uint8_t>GUESS_MEDIA
+    else:
+        dht_values(view)
+    return YES
+
+
+cdef bint asks_tracker(const Cursor* c) noexcept nogil:
+    """A connect request, or an announcement with a peer's number of the usual form."""
+    if c.left >= 16 and u32(c, 0) == 0x417 and u32(c, 4) == 0x27101980 and u32(c, 8) == 0:
+        return True
+    return c.left >= ANNOUNCEMENT and u32(c, 8) == 1 and u8(c, 36) == 45 and u8(c, 43) == 45 and u32(c, 80) <= EVENT_MAX
+
+
+cdef Answer udp_tracker(const View* view, Found* found) noexcept nogil:
+    """A request, or what follows it: an answer to an announcement has 20 bytes and the peers."""
+    cdef const Cursor* c = &view.data
+    found.why = b"bittorrent udp tracker"
+    if view.guessed != BITTORRENT and not asks_tracker(c):
+        return NO
+    if not view.from_client and view.length >= ANNOUNCED and u32(c, 0) == 1:
+        compact_list(view, after(c, ANNOUNCED), 4 if view.family == 4 else 16)
+        return YES
+    found.rank = <uint8_t>GUESS_MEDIA
+    return YES
 
 
 cdef bint utp_shaped(const Cursor* c) noexcept nogil:
@@ -105,28 +235,35 @@ cdef Answer utp(const View* view, Found* found) noexcept nogil:
     if u8(c, 0) == UTP_SYN:
         found.why = b"utp syn"
         # Nothing received yet: no time difference, no acknowledged packet; and a SYN brings no data.
-        return YES if payload == c.left and u32(c, 8) == 0 and u16(c, 18) == 0 and u32(c, 4) != 0 else NO
+        if payload != c.left or u32(c, 8) or u16(c, 18) or u32(c, 4) == 0:
+            return NO
+        tell_both(view, BITTORRENT)
+        return YES
     found.why = b"bittorrent handshake in utp"
     if same(c, payload, HELLO, HANDSHAKE):
+        tell_both(view, BITTORRENT)
         return YES
     found.why = b"utp packets of one connection"
-    return YES if utp_pair(view) else MORE
+    if utp_pair(view):
+        tell_both(view, BITTORRENT)
+        return YES
+    found.why = b"utp packet of a known peer"
+    return YES if known_peer(view, BITTORRENT) else MORE
 
 
 cdef Answer bittorrent(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
     cdef uint8_t first = u8(c, 0)
+    cdef Answer answer
     if view.ip_proto == 6:
-        return in_stream(c, found)
+        return in_stream(view, found)
     if first == 100:        # d
-        found.why = b"bittorrent dht message"
-        return YES if dht(c) else NO
+        return dht_message(view, found) if dht(c) else NO
     if first == 66:         # B
         found.why = b"bittorrent local discovery"
         return YES if same(c, 0, b"BT-SEARCH * HTTP/1.1", 20) else NO
-    if first == 0:
-        found.why = b"bittorrent udp tracker"
-        return YES if c.left >= 16 and u32(c, 0) == 0x417 and u32(c, 4) == 0x27101980 and u32(c, 8) == 0 else NO
     if first & 0x0F == 1 and c.left >= UTP_HEADER:
-        return utp(view, found)
-    return NO
+        answer = utp(view, found)
+        if answer != NO:
+            return answer
+    return udp_tracker(view, found)

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The ClientHello of TLS, wherever it was carried: its server name."""
+"""The ClientHello of TLS, wherever it was carried: server name, ALPN, and whether an encrypted one is inside."""
 from citygate.datapath.cursor cimport Cursor
 from citygate.datapath.view cimport Answer, Found
 

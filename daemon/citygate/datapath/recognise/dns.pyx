@@ -5,17 +5,23 @@ Facts: message, names and compression RFC 1035 (4.1, 4.2.2); opcodes and flags R
 query RFC 9619; several questions and answers without one in multicast DNS RFC 6762. The whole message is walked:
 every name, every record, and outside port 53 nothing may follow the last record.
 
+The addresses in a resolver's answer are told to ``view.resolved`` under the name that was asked for, whatever aliases
+lie between (RFC 1034, 3.6.2): a flow to one of them that shows no host of its own goes by that name.
+
 Not taken for DNS: NetBIOS name service, which borrows the message (RFC 1002): its names are 32 letters A to P.
-Misses: DNS inside TLS or QUIC (named as those); on TCP a later message gives its name
-when it begins a segment.
-Budget: one datagram; 273 bytes of a stream (the first question).
+Misses: DNS inside TLS or QUIC (named as those); on TCP a later message gives its name when it begins a segment;
+addresses given as hints of HTTPS records.
+Budget: one datagram; 273 bytes of a stream (the first question). ADDRESSES_MAX addresses a message are told, for the
+record's time to live but between one minute and ten: clients keep using an address a little longer than they may.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
-from citygate.datapath.cursor cimport Cursor, has, part, u8, u16, u32
+from citygate.datapath.cursor cimport Cursor, copy, has, part, u8, u16, u32
 from citygate.datapath.recognise.history cimport port_is
 from citygate.datapath.recognise.hostname cimport HOST_MAX
+from citygate.datapath.resolved cimport tell_host
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
 
 
@@ -28,6 +34,11 @@ cdef enum:
     LABEL_MAX = 63
     NAME_MAX = 255
     QUESTIONS_MAX = 32       # a multicast query asks for many at once
+    A = 1
+    AAAA = 28
+    ADDRESSES_MAX = 16
+    LEAST_MS = 60_000
+    MOST_MS = 600_000
 
 
 cdef size_t name_end(const Cursor* c, size_t at, bint pointers) noexcept nogil:
@@ -96,13 +107,45 @@ cdef bint sane_header(const Cursor* c, bint multicast) noexcept nogil:
     return flags & RESPONSE or opcode != 0 or (u16(c, 6) == 0 and u16(c, 8) <= 1 and u16(c, 10) <= 4)
 
 
-cdef Answer message(const Cursor* c, size_t length, bint exact, bint multicast, Found* found) noexcept nogil:
+cdef void tell_addresses(const View* view, const Cursor* c, size_t at, const Found* found) noexcept nogil:
+    """The addresses of the answer section, which begins at ``at``, as far as it is there."""
+    cdef uint8_t[16] address
+    cdef uint32_t i
+    cdef uint32_t told = 0
+    cdef uint16_t size
+    cdef size_t end
+    for i in range(u16(c, 6)):
+        end = name_end(c, at, True)
+        size = u16(c, end + 8)
+        if end == 0 or not has(c, end, 10 + <size_t>size) or told == ADDRESSES_MAX:
+            return
+        if u16(c, end + 2) == 1 and (u16(c, end) == A and size == 4 or u16(c, end) == AAAA and size == 16):
+            memset(address, 0, 10)
+            memset(&address[10], 0xFF, 2)       # RFC 4291, 2.5.5.2
+            copy(c, end + 10, &address[16 - size], size)
+            tell_host(view.resolved, &view.server[0] if view.from_client else &view.client[0], address, view.now,
+                      max(<uint64_t>LEAST_MS, min(<uint64_t>MOST_MS, <uint64_t>u32(c, end + 4) * 1000)),
+                      found.host, found.host_length)
+            told += 1
+        at = end + 10 + size
+
+
+cdef bint from_resolver(const View* view, const Cursor* c) noexcept nogil:
+    """Whether this is an answer without an error, sent from the port of DNS."""
+    return (u16(c, 2) & (RESPONSE | RCODE) == RESPONSE
+            and (view.client_port if view.from_client else view.server_port) == 53)
+
+
+cdef Answer message(const View* view, const Cursor* c, size_t length, bint exact, bint multicast,
+                    Found* found) noexcept nogil:
     """Walk one message of ``length`` bytes, of which ``c`` may hold fewer: MORE when they end inside the questions."""
     cdef size_t at = HEADER
     cdef size_t end
+    cdef size_t answers
     cdef uint32_t i, records
     cdef uint16_t kind
     cdef bint cut = c.left < length
+    cdef bint whole = True
     if c.left < HEADER:
         return MORE if cut else NO
     if not sane_header(c, multicast) or netbios(c):
@@ -117,14 +160,21 @@ cdef Answer message(const Cursor* c, size_t length, bint exact, bint multicast, 
         if i == 0:
             question_host(c, at, found)
         at = end + 4
+    answers = at
     records = <uint32_t>u16(c, 6) + u16(c, 8) + u16(c, 10)
     for i in range(records):
         end = name_end(c, at, True)
         if end == 0 or not has(c, end, 10) or not has(c, end + 10, u16(c, end + 8)):
-            # Cut by the copy range or not yet arrived: the questions stand.
-            return YES if cut and u16(c, 4) else NO
+            whole = False
+            break
         at = end + 10 + u16(c, end + 8)
-    return YES if cut or at == c.left or not exact else NO
+    if not (cut or (whole and (at == c.left or not exact))):
+        return NO
+    if not whole and u16(c, 4) == 0:
+        return NO       # cut by the copy range or not yet arrived: else the questions stand
+    if from_resolver(view, c) and not multicast:
+        tell_addresses(view, c, answers, found)
+    return YES
 
 
 cdef Answer dns(const View* view, Found* found) noexcept nogil:
@@ -141,7 +191,7 @@ cdef Answer dns(const View* view, Found* found) noexcept nogil:
                 and u32(c, 4) == 0 and u32(c, 8) == 0):
             found.why = b"dns error without a question"
             return YES
-        answer = message(c, view.length, exact, multicast, found)
+        answer = message(view, c, view.length, exact, multicast, found)
         return YES if answer == YES else NO     # a datagram holds its whole message
     if c.left < 2:
         return MORE
@@ -150,4 +200,4 @@ cdef Answer dns(const View* view, Found* found) noexcept nogil:
         return NO
     inner = part(c, 2, length)
     found.why = b"dns message over tcp"
-    return message(&inner, length, exact, False, found)
+    return message(view, &inner, length, exact, False, found)

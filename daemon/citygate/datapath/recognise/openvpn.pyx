@@ -8,9 +8,14 @@ of 32 bytes, and the rest enciphered; on TCP two bytes of length go before each 
 nothing after it (but the wrapped key of tls-crypt 2), so its length tells the wrapping, and its zeros and ids are
 worth 50 bits or more.
 
-Misses: packets scrambled by third-party patches (xor and the like); data in the middle of a connection that has no
-packet id in the clear (CBC).
-Budget: the first datagram as a rule; data packets four of one side. 1024 bytes of a stream.
+The third-party patch that scrambles packets (Tunnelblick: xormask, reverse, xorptrpos, obfuscate) leaves lengths as
+they are and turns the first byte by the same bits in every packet, so the first three packets still show: client's
+reset, server's, 12 bytes longer, client's ack or control packet, with the opcodes' differences between their first
+bytes (Xue and others, "OpenVPN is Open to VPN Fingerprinting", USENIX Security 2022).
+
+Misses: data in the middle of a connection that has no packet id in the clear (CBC); scrambled packets whose first three
+were not seen, or of tls-crypt 2.
+Budget: the first datagram as a rule; data packets four of one side; scrambled three. 1024 bytes of a stream.
 """
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t
@@ -39,6 +44,11 @@ cdef enum:
     EARLY_V3 = 0x0F000000   # tls-crypt 2 marks its first packets so
     TIME_MIN = 0x3A000000   # seconds since 1970: OpenVPN began in 2001
     STREAM_MAX = 1024
+    RESETS_DIFFER = (CLIENT_V2 ^ SERVER_V2) << 3
+    ACK_DIFFERS = (CLIENT_V2 ^ ACK) << 3
+    CONTROL_DIFFERS = (CLIENT_V2 ^ CONTROL) << 3
+    ACK_LONGER = 8          # one id and the server's session, no message id
+    HELLO_LONGER = 60       # a control packet with the ack and the least of a TLS hello
 
 
 cdef bint hmac_size(size_t size) noexcept nogil:
@@ -129,6 +139,65 @@ cdef Answer data_packets(const View* view, const Cursor* m, Found* found) noexce
     return YES if run >= 4 and u32(m, 4) > last else MORE
 
 
+cdef bint reset_size(size_t length) noexcept nogil:
+    """Of a client's reset: in the clear, with tls-auth, with tls-crypt."""
+    return length == PLAIN_CLIENT or length == PLAIN_CLIENT + CRYPT or (
+        length > PLAIN_CLIENT + REPLAY and hmac_size(length - PLAIN_CLIENT - REPLAY))
+
+
+cdef bint servers_reset(size_t first, uint8_t first_byte, size_t length, uint8_t byte) noexcept nogil:
+    return length == first + PLAIN_SERVER - PLAIN_CLIENT and byte ^ first_byte == RESETS_DIFFER
+
+
+cdef bint goes_on(size_t first, uint8_t first_byte, size_t length, uint8_t byte) noexcept nogil:
+    """Whether a packet of the client is an ack or a control packet, by what differs from its reset."""
+    return ((length == first + ACK_LONGER and byte ^ first_byte == ACK_DIFFERS)
+            or (length >= first + HELLO_LONGER and byte ^ first_byte == CONTROL_DIFFERS))
+
+
+cdef bint scrambled(const View* view, Found* found) noexcept nogil:
+    """UDP: the client's packet after the resets of both, which ``view`` has kept."""
+    cdef Cursor head
+    cdef uint32_t i
+    cdef uint32_t first = 0
+    cdef uint8_t byte = 0
+    cdef bint answered = False
+    if not view.from_client:
+        return False
+    for i in range(view.seen_count):
+        head = head_of(view, i)
+        if first == 0:
+            if not view.seen[i].from_client or not reset_size(view.seen[i].length):
+                return False
+            first = view.seen[i].length
+            byte = u8(&head, 0)
+        elif not view.seen[i].from_client:
+            answered |= servers_reset(first, byte, view.seen[i].length, u8(&head, 0))
+    found.why = b"openvpn packets, scrambled"
+    return answered and goes_on(first, byte, view.length, u8(&view.data, 0))
+
+
+cdef Answer scrambled_stream(const View* view, Found* found) noexcept nogil:
+    """TCP: the length before each packet is in the clear."""
+    cdef const Cursor* c = &view.data
+    cdef Cursor head
+    cdef size_t first = u16(c, 0)
+    cdef size_t at = 2 + first
+    cdef uint32_t i
+    if not view.from_client or not reset_size(first):
+        return NO
+    if c.left < at + 3:
+        return MORE
+    if not goes_on(first, u8(c, 2), u16(c, at), u8(c, at + 2)):
+        return NO
+    found.why = b"openvpn packets, scrambled"
+    for i in range(view.seen_count):
+        head = head_of(view, i)
+        if not view.seen[i].from_client:
+            return YES if servers_reset(first, u8(c, 2), u16(&head, 0), u8(&head, 2)) else NO
+    return NO
+
+
 cdef Answer in_stream(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
     cdef size_t length = u16(c, 0)
@@ -137,13 +206,15 @@ cdef Answer in_stream(const View* view, Found* found) noexcept nogil:
     if c.left < 3:
         return MORE if c.left < 2 or PLAIN_CLIENT <= length <= STREAM_MAX else NO
     if opcode not in (CLIENT_V1, SERVER_V1, CLIENT_V2, SERVER_V2, CLIENT_V3) or u8(c, 2) & 7:
-        return NO
+        return scrambled_stream(view, found)
     if not PLAIN_CLIENT <= length <= STREAM_MAX:
         return NO
     m = part(c, 2, length)
     if m.left < length:
         return MORE
-    return YES if client_reset(&m, length, found) or server_reset(&m, length, found) else NO
+    if client_reset(&m, length, found) or server_reset(&m, length, found):
+        return YES
+    return scrambled_stream(view, found)
 
 
 cdef Answer openvpn(const View* view, Found* found) noexcept nogil:
@@ -152,7 +223,11 @@ cdef Answer openvpn(const View* view, Found* found) noexcept nogil:
     if view.ip_proto == 6:
         return in_stream(view, found)
     opcode = u8(c, 0) >> 3
-    if opcode == 0 or opcode > CLIENT_V3 or c.left < PLAIN_CLIENT:
+    if c.left < PLAIN_CLIENT:
+        return NO
+    if scrambled(view, found):
+        return YES
+    if opcode == 0 or opcode > CLIENT_V3:
         return NO
     if client_reset(c, view.length, found) or server_reset(c, view.length, found):
         return YES

@@ -1,30 +1,23 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""PPTP: its control connection over TCP and its data in GRE.
+"""PPTP's control connection over TCP; its data is GRE.
 
-Facts: control header with the cookie 0x1A2B3C4D and message types 1 to 15 RFC 2637 (1.4, 2); GRE version 1 with
-protocol 0x880B and a key (4.1). GRE of version 0 is no PPTP.
+Facts: control header with the cookie 0x1A2B3C4D and message types 1 to 15 RFC 2637 (1.4, 2).
 
 Misses: nothing known.
-Budget: twelve bytes of the control connection; one packet of GRE.
+Budget: twelve bytes.
 """
 from citygate.datapath.cursor cimport Cursor, u16, u32
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
 
 
 cdef enum:
-    GRE = 47
     COOKIE = 0x1A2B3C4D
     LENGTH_MIN = 12
     LENGTH_MAX = 220        # Outgoing-Call-Request, 168 bytes, with room for what came after the RFC
-    GRE_FIXED = 0xEF7F      # all bits of the first two bytes but sequence and acknowledgement
-    GRE_PPTP = 0x2001       # key present, version 1
 
 
 cdef Answer pptp(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
-    if view.ip_proto == GRE:
-        found.why = b"gre version 1 with ppp"
-        return YES if c.left >= 8 and u16(c, 0) & GRE_FIXED == GRE_PPTP and u16(c, 2) == 0x880B else NO
     if view.ip_proto != 6:
         return NO
     if c.left >= 2 and not LENGTH_MIN <= u16(c, 0) <= LENGTH_MAX:

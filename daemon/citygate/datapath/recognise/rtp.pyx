@@ -3,19 +3,26 @@
 
 Facts: RTP header RFC 3550 (5.1), its extension (5.3.1), padding (5.1); payload types RFC 3551 (6), those that RTCP's
 types would collide with RFC 5761 (4); RTCP packets and the rules of a compound RFC 3550 (6.1, A.2); reduced-size RTCP
-RFC 5506; SRTP leaves both headers in the clear RFC 3711 (3.1, 3.4).
+RFC 5506; SRTP leaves both headers in the clear RFC 3711 (3.1, 3.4). WhatsApp's profile of RTP has extensions of kind
+0xDEBE, which the IETF's 0xBEDE (RFC 8285) turned round (WACRG, "WARP, STUN, and relay media transport"); FaceTime's
+media goes between two ports of those Apple lists for it (support.apple.com/103229, UDP 16393 to 16402).
 
 RTP has no magic number: three packets of one side must agree, on the source and in a rising sequence number. An RTCP
-compound of two packets or more that fills its datagram is sure by itself.
-Misses: RTP over TCP; fewer than three packets a side; media whose socket first spoke STUN or DTLS (named as those).
-Budget: the flow's first nine datagrams.
+compound of two packets or more that fills its datagram is sure by itself. RTCP is a guess, since RTP may share its
+socket (RFC 5761). Media after DTLS keeps that name: it is one session.
+Misses: RTP over TCP; fewer than three packets a side; which application it is of, where it does not show, such as
+Discord's voice met in its middle (payload type 120, as others use); T.38 (UDPTL) that no signalling announced.
+Budget: nine datagrams, the flow's first or, of a flow guessed to be STUN, its latest.
 """
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from citygate.datapath.cursor cimport Cursor, has, u8, u16, u32
 from citygate.datapath.recognise.history cimport head_of, same_side
-from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
+from citygate.datapath.recognise.sockets cimport of_socket
+from citygate.datapath.view cimport (
+    DTLS, FACETIME, GUESS_SESSION, MORE, NO, NONE, RTCP, RTP, WHATSAPP_CALL, YES, Answer, Found, View,
+)
 
 
 cdef enum:
@@ -28,12 +35,15 @@ cdef enum:
     STEP_MAX = 16           # how far the sequence number may run ahead: loss, reordering
     SENDER_REPORT = 200
     RECEIVER_REPORT = 201
+    WHATSAPP_EXTENSION = 0xDEBE
+    FACETIME_FIRST = 16393
+    FACETIME_LAST = 16402
 
 
 cdef bint media_type(uint8_t kind) noexcept nogil:
-    """A payload type in use: RFC 3551's, or dynamic ones but for those RTCP's types look like."""
+    """Any payload type but those that RTCP's types look like: the unassigned ones from 35 on serve as dynamic too."""
     kind &= 0x7F
-    return kind <= 34 or kind >= 77
+    return kind <= 63 or kind >= 77
 
 
 cdef bint header_holds(const View* view) noexcept nogil:
@@ -47,6 +57,15 @@ cdef bint header_holds(const View* view) noexcept nogil:
     return at <= view.length
 
 
+cdef bint of_whatsapp(const Cursor* head) noexcept nogil:
+    return u8(head, 0) & (EXTENSION | 0x0F) == EXTENSION and u16(head, HEADER) == WHATSAPP_EXTENSION
+
+
+cdef bint facetime_ports(const View* view) noexcept nogil:
+    return (FACETIME_FIRST <= view.client_port <= FACETIME_LAST
+            and FACETIME_FIRST <= view.server_port <= FACETIME_LAST)
+
+
 cdef Answer media(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
     cdef Cursor head
@@ -55,6 +74,7 @@ cdef Answer media(const View* view, Found* found) noexcept nogil:
     cdef uint16_t last
     cdef uint16_t step
     cdef bint first = True
+    cdef bint whatsapp = of_whatsapp(c)
     if not (media_type(u8(c, 1)) and header_holds(view)):
         return NO
     found.why = b"rtp packets of one source in sequence"
@@ -70,13 +90,25 @@ cdef Answer media(const View* view, Found* found) noexcept nogil:
             agree += 1
             last = u16(&head, 2)
             first = False
-    if first:
-        return MORE
+            whatsapp |= of_whatsapp(&head)
     step = u16(c, 2) - last
-    # Beyond the kept packets the distance grows with what was not kept.
-    if not 1 <= step <= STEP_MAX + view.payloads - view.seen_count:
+    # Beyond the kept packets the distance grows with what was not kept; of a flow with a guess the latest are kept.
+    if first or not 1 <= step <= STEP_MAX + (view.payloads - view.seen_count if view.guessed == NONE else 0):
         return MORE
-    return YES if agree >= AGREEING else MORE
+    if agree < AGREEING:
+        return MORE
+    found.protocol = of_socket(view)
+    if found.protocol != NONE:
+        found.why = b"rtp of a known socket"
+        return YES
+    found.protocol = RTP
+    if whatsapp:
+        found.protocol = WHATSAPP_CALL
+        found.why = b"rtp with whatsapp's extension"
+    elif facetime_ports(view):
+        found.protocol = FACETIME
+        found.why = b"rtp between facetime ports"
+    return YES
 
 
 cdef uint32_t control_packets(const View* view) noexcept nogil:
@@ -108,6 +140,8 @@ cdef Answer control(const View* view, Found* found) noexcept nogil:
     cdef uint32_t packets = control_packets(view)
     if not report_sized(c) or u8(c, 0) & PADDING or u32(c, 4) == 0:
         return NO
+    found.protocol = RTCP
+    found.rank = GUESS_SESSION
     if packets >= 2:
         found.why = b"rtcp compound"
         return YES
@@ -123,7 +157,7 @@ cdef Answer control(const View* view, Found* found) noexcept nogil:
 
 cdef Answer rtp(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
-    if u8(c, 0) & VERSION != VERSION_2 or c.left < 8:
+    if u8(c, 0) & VERSION != VERSION_2 or c.left < 8 or view.guessed == DTLS:
         return NO
     if u8(c, 1) == SENDER_REPORT or u8(c, 1) == RECEIVER_REPORT:
         return control(view, found)

@@ -4,6 +4,9 @@ from libc.stddef cimport size_t
 
 from citygate.datapath.view cimport Answer, Found, Protocol, View
 
+cdef enum:
+    MOST = 63         # classify keeps one bit each, and one for the catalogue's signatures
+
 ctypedef Answer (*Ask)(const View* view, Found* found) noexcept nogil
 
 
@@ -16,4 +19,4 @@ cdef struct Recogniser:
 
 
 cdef const Recogniser* recognisers() noexcept nogil
-cdef size_t recogniser_count() noexcept nogil     # at most 64: classify keeps one bit each
+cdef size_t recogniser_count() noexcept nogil     # at most MOST

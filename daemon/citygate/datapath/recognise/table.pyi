@@ -11,6 +11,9 @@ class Asked(NamedTuple):
     host: str
     keep_asking: bool
     why: str
+    rank: int = 0
+    alpn: str = ""
+    ech: bool = False
 
 def ask(
     name: str,
@@ -29,4 +32,6 @@ def ask(
     now: int = 0,
     earlier: Sequence[tuple[bytes, bool]] = (),
     endpoints: Shared | None = None,
+    guessed: str = "none",
 ) -> Asked: ...
+def encrypted(data: bytes) -> bool: ...

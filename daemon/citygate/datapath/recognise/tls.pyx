@@ -2,20 +2,28 @@
 """TLS over TCP, from its first records or from its middle, with the server name.
 
 Facts: records RFC 8446 (5.1) and RFC 5246 (6.2.1); a hello may be spread over several records; hellos RFC 8446 (4.1);
-the SSL 2 form of a ClientHello RFC 5246 (E.2). A record of no length, which the imitations of others have, is not
+which version a server chose RFC 8446 (4.2.1), certificates in the clear RFC 5246 (7.4.2); the SSL 2 form of a
+ClientHello RFC 5246 (E.2); what runs inside by the client's offer or the port that is registered for it: DNS RFC 7858
+(ALPN ``dot``, 853), mail RFC 8314 (465, 993, 995). A record of no length, which the imitations of others have, is not
 TLS.
 
-Misses: TLS begun inside another protocol (STARTTLS), a server name in an encrypted ClientHello.
-Budget: 8192 bytes for the server name, then the flow is TLS without a host. Mid-stream: one
-record that fills what there is, two headers in a row, or one on each side.
+A client that names no server, or an address, leaves a guess: up to TLS 1.2 the server's certificate names the host, TLS
+1.3 hides it.
+
+Misses: TLS begun inside another protocol (STARTTLS); with an encrypted ClientHello the host is the outer one.
+Budget: 8192 bytes each way, then the flow is TLS without a host. Mid-stream: one record that fills what there is, two
+headers in a row, or one on each side.
 """
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from citygate.datapath.cursor cimport Cursor, copy, over, part, u8, u16, u24
+from citygate.datapath.cursor cimport Cursor, copy, has, over, part, same, u8, u16, u24
+from citygate.datapath.recognise.certificate cimport certificate_host
 from citygate.datapath.recognise.client_hello cimport server_name
-from citygate.datapath.recognise.history cimport head_of, same_side
-from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
+from citygate.datapath.recognise.history cimport head_of, port_is, same_side
+from citygate.datapath.view cimport (
+    DNS_OVER_TLS, FINAL, GUESS_CARRIER, IMAP, MORE, NO, NONE, POP3, SMTP, YES, Answer, Found, View,
+)
 
 
 cdef enum:
@@ -23,6 +31,9 @@ cdef enum:
     ALERT = 21
     CLIENT_HELLO = 1
     SERVER_HELLO = 2
+    CERTIFICATE = 11
+    SUPPORTED_VERSIONS = 43
+    TLS_1_3 = 0x0304
     RECORD = 5
     RECORD_MAX = 16384 + 2048       # RFC 5246, 6.2.3
     BUDGET = 8192
@@ -34,8 +45,8 @@ cdef bint record_at(const Cursor* c, size_t at) noexcept nogil:
             and 1 <= u16(c, at + 3) <= RECORD_MAX)
 
 
-cdef size_t gather(const Cursor* c, uint8_t* to, size_t room) noexcept nogil:
-    """Join the contents of the handshake records at the head of ``c``; gives how many bytes."""
+cdef size_t gather(const Cursor* c, uint8_t* to, size_t room, bint* ended) noexcept nogil:
+    """Join the contents of the handshake records at the head of ``c``; how many bytes, and whether others follow."""
     cdef size_t at = 0
     cdef size_t got = 0
     cdef Cursor fragment
@@ -43,7 +54,19 @@ cdef size_t gather(const Cursor* c, uint8_t* to, size_t room) noexcept nogil:
         fragment = part(c, at + RECORD, u16(c, at + 3))
         got += copy(&fragment, 0, to + got, room - got)
         at += RECORD + u16(c, at + 3)
+    ended[0] = at < c.left and u8(c, at) != HANDSHAKE
     return got
+
+
+cdef bint names_host(const Found* found) noexcept nogil:
+    """Whether the client named a host: not an address, which RFC 6066 (3) forbids and some send all the same."""
+    cdef size_t i
+    if found.host_length == 0 or 48 <= found.host[found.host_length - 1] <= 57:
+        return False
+    for i in range(found.host_length):
+        if found.host[i] == 58:
+            return False
+    return True
 
 
 cdef Answer client_hello(const View* view, Found* found) noexcept nogil:
@@ -51,20 +74,53 @@ cdef Answer client_hello(const View* view, Found* found) noexcept nogil:
     cdef uint8_t[BUDGET] joined
     cdef Cursor hello
     cdef Answer answer
+    cdef bint ended = False
     found.why = b"tls client hello"
     if c.left >= RECORD + 4 and <size_t>u24(c, 6) + 4 <= u16(c, 3):
         hello = part(c, RECORD, u16(c, 3))      # the usual case: one record holds it all
     else:
-        hello = over(joined, gather(c, joined, BUDGET))
+        hello = over(joined, gather(c, joined, BUDGET, &ended))
     answer = server_name(&hello, found)
     if answer == MORE and hello.left >= 6 and (c.left >= BUDGET or view.last):
         return YES
+    if answer == YES and not names_host(found):
+        found.rank = GUESS_CARRIER
     return answer
 
 
+cdef bint hides_certificate(const Cursor* hello, size_t end) noexcept nogil:
+    """Whether a ServerHello that ends at ``end`` chooses TLS 1.3, by its supported_versions extension."""
+    cdef size_t at = 38 + 1 + <size_t>u8(hello, 38) + 3 + 2      # session id, cipher, compression, extensions' length
+    while at + 4 <= end:
+        if u16(hello, at) == SUPPORTED_VERSIONS:
+            return u16(hello, at + 4) == TLS_1_3
+        at += 4 + u16(hello, at + 2)
+    return False
+
+
+cdef Answer server_flight(const Cursor* flight, Found* found) noexcept nogil:
+    """What follows the ServerHello, up to TLS 1.2: YES with the certificate's host, NO when there is none to come."""
+    cdef size_t at = 4 + <size_t>u24(flight, 1)
+    cdef Cursor der
+    if flight.left < at:
+        return MORE
+    if hides_certificate(flight, at):
+        return NO
+    if flight.left > at and u8(flight, at) != CERTIFICATE:
+        return NO                                               # a session taken up again
+    if not has(flight, at, 10):
+        return MORE
+    der = part(flight, at + 10, u24(flight, at + 7))
+    return certificate_host(&der, u24(flight, at + 7), found)
+
+
 cdef Answer server_hello(const View* view, Found* found) noexcept nogil:
-    """Type, length, version, random, session id: enough of it to be sure (RFC 8446, 4.1.3)."""
+    """Type, length, version, random, session id: enough of it to be sure (RFC 8446, 4.1.3). Then the certificate."""
     cdef const Cursor* c = &view.data
+    cdef uint8_t[BUDGET] joined
+    cdef Cursor flight
+    cdef bint ended = False
+    cdef Answer host
     if c.left < RECORD + 6:
         return MORE
     if u24(c, 6) < 38 or u24(c, 6) > 1024 or u8(c, 9) != 3 or u8(c, 10) > 4:
@@ -72,7 +128,17 @@ cdef Answer server_hello(const View* view, Found* found) noexcept nogil:
     found.why = b"tls server hello"
     if c.left < RECORD + 39:
         return MORE
-    return YES if u8(c, RECORD + 38) <= 32 else NO
+    if u8(c, RECORD + 38) > 32:
+        return NO
+    flight = over(joined, gather(c, joined, BUDGET, &ended))
+    host = server_flight(&flight, found)
+    if host == YES:
+        found.why = b"tls certificate"
+    elif host == MORE and not (ended or view.last or c.left >= BUDGET):
+        if view.guessed != <uint16_t>NONE:
+            return MORE
+        found.rank = GUESS_CARRIER      # the client's hello was missed
+    return YES
 
 
 cdef Answer ssl2_hello(const View* view, Found* found) noexcept nogil:
@@ -116,7 +182,21 @@ cdef Answer running(const View* view, Found* found) noexcept nogil:
     return MORE
 
 
-cdef Answer tls(const View* view, Found* found) noexcept nogil:
+cdef uint16_t carried(const View* view, const Found* found) noexcept nogil:
+    """What the TLS is for, where client or port say so; else what it is."""
+    cdef Cursor offer = over(found.alpn, found.alpn_length)
+    if port_is(view, 853) or (offer.left == 3 and same(&offer, 0, b"dot", 3)):
+        return DNS_OVER_TLS
+    if port_is(view, 465):
+        return SMTP
+    if port_is(view, 993):
+        return IMAP
+    if port_is(view, 995):
+        return POP3
+    return found.protocol
+
+
+cdef Answer of_records(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
     cdef uint8_t kind = u8(c, 0)
     if c.left == 0:
@@ -137,3 +217,14 @@ cdef Answer tls(const View* view, Found* found) noexcept nogil:
         found.why = b"tls alert"
         return YES
     return running(view, found)
+
+
+cdef Answer tls(const View* view, Found* found) noexcept nogil:
+    cdef Answer answer = of_records(view, found)
+    cdef uint16_t inside
+    if answer == YES:
+        inside = carried(view, found)
+        if inside != found.protocol:
+            found.protocol = inside
+            found.rank = FINAL
+    return answer

@@ -5,12 +5,15 @@ Facts: the four messages of the WireGuard paper (Donenfeld, NDSS 2017, 5.4): typ
 of 148 (initiation), 92 (response), 64 (cookie) bytes; transport data carries the receiver's index and a counter, both
 little-endian, and is padded to 16 bytes. The last 16 bytes of a handshake message are zero unless a cookie was given.
 
-Misses: variants with reserved bytes of their own or with junk before the handshake (AmneziaWG).
+Cloudflare's WARP puts a client's number into the three zero bytes; such a handshake is known by the empty second MAC.
+
+Misses: variants with sizes of their own or with junk before the handshake (AmneziaWG); WARP's data without handshake.
 Budget: the handshake's first message as a rule; transport data three of one side.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from citygate.datapath.cursor cimport Cursor, u8, u32, u64
+from citygate.datapath.cursor cimport Cursor, part, u8, u32, u64
+from citygate.datapath.recognise.encrypted cimport looks_encrypted
 from citygate.datapath.recognise.history cimport head_of, port_is, same_side
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
 
@@ -94,10 +97,23 @@ cdef Answer transport(const View* view, Found* found) noexcept nogil:
     return YES if run >= AGREEING or (run == 2 and port_is(view, USUAL_PORT)) else MORE
 
 
+cdef bint numbered_handshake(const View* view, uint32_t kind) noexcept nogil:
+    """With the reserved bytes in use: keys and MACs that look encrypted, and an empty second MAC."""
+    cdef Cursor keys
+    if not ((kind == INITIATION and view.length == INITIATION_SIZE)
+            or (kind == RESPONSE and view.length == RESPONSE_SIZE)) or view.data.left != view.length:
+        return False
+    keys = part(&view.data, 12, view.length - 12 - 16)
+    return u32(&view.data, 4) != 0 and no_cookie(&view.data, view.length) and looks_encrypted(&keys)
+
+
 cdef Answer wireguard(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
     cdef uint32_t kind = u32(c, 0) >> 24
-    if u32(c, 0) & 0x00FFFFFF or kind == 0 or kind > TRANSPORT or c.left < TRANSPORT_MIN:
+    if u32(c, 0) & 0x00FFFFFF:
+        found.why = b"wireguard handshake, numbered"
+        return YES if numbered_handshake(view, kind) else NO
+    if kind == 0 or kind > TRANSPORT or c.left < TRANSPORT_MIN:
         return NO
     if kind == INITIATION and view.length == INITIATION_SIZE:
         return handshake(view, True, found)

@@ -1,0 +1,1 @@
+"""Nothing for Python: asked by classify, and by `table.ask` in tests."""

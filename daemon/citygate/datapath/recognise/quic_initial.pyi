@@ -1,0 +1,3 @@
+"""For tests: the frames of one Initial packet."""
+
+def plain_of(version: int, destination: bytes, packet: bytes, number_at: int, length: int) -> bytes: ...

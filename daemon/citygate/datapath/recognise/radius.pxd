@@ -1,0 +1,5 @@
+# cython: language_level=3
+from citygate.datapath.view cimport Answer, Found, View
+
+
+cdef Answer radius(const View* view, Found* found) noexcept nogil
