@@ -15,7 +15,9 @@ from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 from scapy.utils import wrpcap, wrpcapng
 
-from citygate.capture.classify import CaptureError, Row, classify, main, read
+from citygate.capture.classify import CaptureError, Flow, Row, classify, flows, main, naming, read
+from tests.datapath.recognise.certificates import certificate, message, names_extension
+from tests.datapath.recognise.hellos import client_hello, record, server_hello
 
 CLIENT, SERVER = "192.0.2.1", "198.51.100.1"
 CLIENT_6, SERVER_6 = "2001:db8::1", "2001:db8:1::1"
@@ -65,6 +67,68 @@ EXPECTED = {
     ("other", CLIENT_6, "", SERVER_6, "", "icmp", "", "", 1),
     ("udp", CLIENT, 6000, SERVER, 6001, "unknown", "", "", ""),
 }
+
+
+def flow_of(path: Path, *packets: Packet) -> Flow:
+    wrpcap(str(path), [ether(packet, index / 10) for index, packet in enumerate(packets)])
+    (flow,) = flows(path, naming())
+    return flow
+
+
+NETWORKS = [(IP, (CLIENT, SERVER)), (IPv6, (CLIENT_6, SERVER_6))]
+
+
+@pytest.mark.parametrize(("network", "ends"), NETWORKS)
+def test_what_passed_before_the_name(network: type[Packet], ends: tuple[str, str], tmp_path: Path) -> None:
+    flow = flow_of(tmp_path / "one.pcap", *connection(network, ends, REQUEST))
+    assert (flow.row.service, flow.protocol) == ("youtube", "http")
+    assert (flow.passed_packets, flow.passed_bytes, flow.renamed) == (4, 20, 0)
+
+
+@pytest.mark.parametrize(("network", "ends"), NETWORKS)
+def test_messages_of_a_dns_flow_are_no_new_names(network: type[Packet], ends: tuple[str, str], tmp_path: Path) -> None:
+    there = network(src=ends[0], dst=ends[1]) / UDP(sport=5000, dport=53)
+    questions = (QUERY, SECOND_QUERY, QUERY.replace(b"www\x07example", b"www\x07youtube"))
+    flow = flow_of(tmp_path / "one.pcap", *(there / Raw(question) for question in questions))
+    assert (flow.row.service, flow.row.packets_needed) == ("dns", 1)
+    assert (flow.passed_packets, flow.passed_bytes, flow.renamed) == (0, 0, 0)
+
+
+def invite(user: str) -> bytes:
+    lines = [
+        f"INVITE sip:{user}@example.com SIP/2.0", "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1", "Max-Forwards: 70",
+        "From: <sip:a@example.com>;tag=1", f"To: <sip:{user}@example.com>", "Call-ID: 1", "CSeq: 1 INVITE",
+        "Content-Length: 0",
+    ]  # fmt: skip
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+@pytest.mark.parametrize(("network", "ends"), NETWORKS)
+def test_a_surer_name_counts_from_its_own_packet(network: type[Packet], ends: tuple[str, str], tmp_path: Path) -> None:
+    there = network(src=ends[0], dst=ends[1]) / UDP(sport=5060, dport=5060)
+    first, second = invite("bob"), invite("+12025550123")
+    flow = flow_of(tmp_path / "one.pcap", there / Raw(first), there / Raw(second), there / Raw(second))
+    assert (flow.row.service, flow.row.packets_needed) == ("sip-pstn", 1)
+    assert (flow.passed_packets, flow.passed_bytes, flow.renamed) == (1, len(first), 1)
+
+
+@pytest.mark.parametrize(("network", "ends"), NETWORKS)
+def test_a_host_that_comes_after_the_name(network: type[Packet], ends: tuple[str, str], tmp_path: Path) -> None:
+    """A client that names no server, and the server's certificate: tls in both cases, and the host is the row's."""
+    hello = record(client_hello(None))
+    flight = record(server_hello()) + record(message(certificate(names_extension(b"mail.example.com"))))
+    opening = connection(network, ends, hello)
+    answers = network(src=ends[1], dst=ends[0]) / TCP(sport=80, dport=40000, flags="PA", seq=901, ack=101 + len(hello))
+    flow = flow_of(tmp_path / "one.pcap", *opening, answers / Raw(flight))
+    assert (flow.row.service, flow.row.host, flow.row.packets_needed) == ("tls", "mail.example.com", 5)
+    assert (flow.passed_packets, flow.passed_bytes, flow.renamed) == (4, 20, 0)
+
+
+def test_a_flow_without_a_name_had_nothing_pass_before_it(tmp_path: Path) -> None:
+    given_up = IP(src=CLIENT, dst=SERVER) / UDP(sport=6000, dport=6001) / Raw(b"\xc7\x91\x05\x33nobody")
+    flow = flow_of(tmp_path / "one.pcap", *[given_up] * 20)
+    assert (flow.row.service, flow.row.packets_needed) == ("unknown", "")
+    assert (flow.passed_packets, flow.passed_bytes, flow.renamed) == (None, None, 0)
 
 
 @pytest.fixture(params=["pcap", "pcapng"])
