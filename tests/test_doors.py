@@ -22,7 +22,10 @@ CURSOR = "datapath/cursor.pxd"
 QUEUE = "datapath/batch.pyx"
 # Where bytes come into the datapath, and so where a cursor may be laid over them: the queue's messages, the frames of
 # a capture file or a test, and the copy of a TCP direction that was put in order.
-ENTRANCES = {QUEUE, "datapath/classifier.pyx", "datapath/classify.pyx", "datapath/stream.pyx", "datapath/decode.pyx"}
+ENTRANCES = {
+    QUEUE, "datapath/classifier.pyx", "datapath/classify.pyx", "datapath/stream.pyx", "datapath/decode.pyx",
+    "datapath/signatures.pyx",
+}  # fmt: skip
 
 
 def place(path: Path) -> str:

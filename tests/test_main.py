@@ -32,7 +32,7 @@ def citygate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_help_names_every_command() -> None:
     done = citygate("--help")
     assert done.returncode == 0
-    for name in ("run", "check", "classify", "teardown", "version", *GROUPS):
+    for name in ("run", "check", "classify", "services", "teardown", "version", *GROUPS):
         assert f"\n  {name} " in done.stdout
         assert citygate(name, "--help").returncode == 0
 

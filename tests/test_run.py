@@ -38,7 +38,7 @@ def test_without_a_command_it_helps() -> None:
 
 
 def test_help_names_the_debian_packages() -> None:
-    assert {"gcc", "nftables", "iptables", "libnetfilter-queue-dev"} <= set(call("help").stdout.split())
+    assert {"gcc", "nftables", "iptables", "libnetfilter-queue-dev", "libssl-dev"} <= set(call("help").stdout.split())
 
 
 def test_unknown_command_is_refused_with_the_help() -> None:

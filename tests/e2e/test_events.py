@@ -70,6 +70,7 @@ def test_what_a_line_says(gateway: StartGateway, traffic: Traffic, family: int) 
     assert running.total("citygate_policy_info", revision=revision) == 1
     assert own == {
         "region": "shenzhen", "service": "skypeout", "provider": "", "rule": "rule-1", "verdict": "reject", "host": "",
+        "alpn": "", "ech": False, "final": True,
     }  # fmt: skip
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from citygate.catalogue import Catalogue, Service
+from citygate.catalogue.model import Piece, Signature
 from citygate.policy.load import load
 from tests.policy.directory import write
 from tests.policy.world import CATALOGUE
@@ -92,3 +96,18 @@ def test_what_a_service_is_is_part_of_the_meaning(tmp_path: Path) -> None:
     retitled = Catalogue((*known, Service("acme", "vpn", "ACME Corp.", None, ("acme.example",), "x", "y")))
     assert revision(tmp_path, catalogue=more) != revision(tmp_path)
     assert revision(tmp_path, catalogue=more) == revision(tmp_path, catalogue=retitled)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"networks": (IPv4Network("198.51.100.0/24"),)},
+        {"signatures": (Signature("udp", ((7, 7),), (Piece(0, b"ac", b"\xff\xff"),)),)},
+        {"parent": "openvpn"},
+    ],
+)
+def test_what_a_service_is_told_by_is_part_of_the_meaning(tmp_path: Path, change: dict[str, Any]) -> None:
+    known = tuple(CATALOGUE.services.values())
+    acme = Service("acme", "vpn", "ACME", None, ("acme.example",), "", "")
+    plain, changed = (Catalogue((*known, service)) for service in (acme, replace(acme, **change)))
+    assert revision(tmp_path, catalogue=plain) != revision(tmp_path, catalogue=changed)
