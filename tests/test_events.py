@@ -29,7 +29,8 @@ def named(src: str, dst: str, service: str, **more: Any) -> Named:
     """A UDP flow from port 40000 to port 12340, named after its first packet."""
     fields: dict[str, Any] = {
         "time_ms": 1234, "proto": 17, "src": src, "sport": 40000, "dst": dst, "dport": 12340,
-        "family": 6 if ":" in src else 4, "service": service, "protocol": service, "host": "", "alpn": "", "ech": False, "why": "a test",
+        "family": 6 if ":" in src else 4, "service": service, "protocol": service, "host": "",
+        "alpn": "", "ech": False, "why": "a test",
         "class_number": 1, "zone": 1, "packets": 1, "payloads": 1, "bytes": 8, "final": True,
     }  # fmt: skip
     return Named(**fields | more)

@@ -2,12 +2,13 @@
 
     python -m bench.accuracy FOLDER [--wrong] [--peer] [--markdown FILE] [--golden]
 
-corpus    the labels of the folder
+corpus    the labels of the folder (same.yaml: other names for our services)
 ours      what citygate calls each flow
 ndpi      what nDPI calls each flow (ndpi.yaml: its names as ours)
 score     an answer against its label; the figures of a service
-reasons   why a flow is not caught, by hand (reasons.yaml)
+reasons   why a flow is not right, by hand (reasons.yaml)
 measure   one run over a folder
-report    the figures in a terminal, and docs/accuracy.md
+report    the figures in a terminal
+document  docs/accuracy.md
 golden    one line a flow, kept in tests/golden so that each change of a name is seen in review
 """

@@ -1,9 +1,10 @@
 """A folder of captures and what their flows are: ``labels.csv``.
 
 Columns used: file, client_ip, client_port, server_ip, server_port, ip_proto, service, also (names that are right too,
-parted by a bar), carrier and source. Of a name in ``also``, and of the carrier of a flow labelled ``other``, our own name
-for the same thing is right as well (same.yaml). A flow and a label meet by file, IP protocol and the two ends in either order.
-People are told of a flow by its file and its number in it, counted in the order of ``labels.csv``; never its address.
+parted by a bar), carrier and source. Of a name in ``also``, and of the carrier of a flow labelled ``other``, our own
+name for the same thing is right as well (same.yaml). A flow and a label meet by file, IP protocol and the two ends in
+either order. People are told of a flow by its file and its number in it, counted in the order of ``labels.csv``; never
+its address.
 """
 
 from __future__ import annotations

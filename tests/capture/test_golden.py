@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench.accuracy import golden
+from bench.accuracy.document import document
 from bench.accuracy.measure import Run, run
-from bench.accuracy.reasons import MISSING
-from bench.accuracy.report import document
+from bench.accuracy.reasons import idle
+from bench.accuracy.report import without_reason
 from bench.accuracy.score import on_ordinary
 from tests.conftest import ROOT
 
@@ -23,7 +24,7 @@ AGAIN = "./run accuracy FOLDER --peer --golden --markdown docs/accuracy.md"
 def done(captures: Path) -> Run:
     if not (captures / "labels.csv").is_file():
         pytest.skip(f"no labels.csv in {captures}")
-    return run(captures)
+    return run(captures, peer=True)
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +47,21 @@ def test_names_are_those_kept(done: Run) -> None:
     compare(golden.FILE.read_text().splitlines(), golden.lines(done.labels, done.flows))
 
 
-def chapters(text: str) -> list[str]:
-    """The lines of a document but for the chapter that needs nDPI."""
-    parts = text.split("\n## ")
-    return [line for part in parts if not part.startswith("Beside nDPI") for line in part.splitlines()]
+@pytest.mark.usefixtures("same_captures")
+def test_the_document_tells_of_these_names(done: Run) -> None:
+    text = DOCUMENT.read_text()
+    if not done.results.peer or done.results.peer not in text:
+        pytest.skip(f"made beside another nDPI than {done.results.peer or 'none'}")
+    compare(text.splitlines(), document(done.results).splitlines())
 
 
 @pytest.mark.usefixtures("same_captures")
-def test_the_document_tells_of_these_names(done: Run) -> None:
-    compare(chapters(DOCUMENT.read_text()), chapters(document(done.results)))
+def test_each_flow_that_is_not_right_has_its_reason(done: Run) -> None:
+    assert without_reason(done.results) == []
+    assert idle(done.results.reasons, done.results.wrong) == []
 
 
-def test_each_flow_below_a_mark_has_its_reason() -> None:
-    owed = [line for line in DOCUMENT.read_text().splitlines() if MISSING in line]
-    assert owed == []
-
-
-def test_no_call_tunnel_or_file_sharing_is_seen_in_web_mail_or_dns(done: Run) -> None:
+def test_no_call_tunnel_or_file_sharing_is_seen_in_web_mail_or_dns_without_a_reason(done: Run) -> None:
     worst = on_ordinary(done.results.wrong, done.results.catalogue)
-    assert [f"{one.file}: {done.results.wrong[one]} {one.label} as {one.given}" for one in worst] == []
+    without = [one for one in worst if one not in done.results.reasons]
+    assert [f"{one.file}: {done.results.wrong[one]} {one.label} as {one.given}" for one in without] == []

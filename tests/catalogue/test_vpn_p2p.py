@@ -37,6 +37,7 @@ def stream(ends: tuple[str, str], data: bytes, port: int, from_server: bool) -> 
         ("softether", b"POST /vpnsvc/connect.cgi HTTP/1.1\r\nHost: vpn.example\r\n\r\n", 80),
         ("fasttrack", b"GET /.hash=0123456789abcdef HTTP/1.1\r\nHost: 192.0.2.1\r\n\r\n", 1214),
         ("fasttrack", b"GIVE 12345678\r\n\r\n", 1214),
+        ("", b"GIVE 3 MORE\r\n", 1214),
         ("ares", b"\3\0\x5a\4\3\5", 30000),
         ("direct-connect", b"$MyNick somebody|$Lock EXTENDEDPROTOCOL Pk=x|", 412),
         ("direct-connect", b"HSUP ADBAS0 ADTIGR\n", 5000),
@@ -71,6 +72,8 @@ def test_what_servers_send(ends: tuple[str, str], service: str, data: bytes) -> 
         ("tailscale", b"TS\xf0\x9f\x92\xac" + bytes(range(32)) + bytes(range(24)) + bytes(range(62)), 41641),
         ("zerotier", HELLO, 9993),
         ("", HELLO, 9994),
+        ("", HELLO[:60], 9993),  # too short for an identity
+        ("", HELLO[:46] + b"\1" + HELLO[47:], 9993),  # of another kind
     ],
 )
 def test_datagrams(ends: tuple[str, str], service: str, data: bytes, port: int) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from tests.datapath.names import CLASS, NOT_FINAL, naming
-from tests.datapath.packets import FAMILIES, NOBODYS, SSH_LINE, V4, back, udp
+from tests.datapath.packets import FAMILIES, NOBODYS, SSH_LINE, SYN, V4, back, tcp, udp
+from tests.datapath.recognise.hellos import client_hello, record
 
 PORTS = (40000, 3478)
 BINDING = struct.pack("!HHI12s", 1, 0, 0x2112A442, b"transaction.")  # RFC 8489: a request without attributes
@@ -46,6 +47,20 @@ def test_a_guess_that_nothing_betters_becomes_final(ends: tuple[str, str]) -> No
     answers = [made.packet(udp(ends, *PORTS, BINDING), now) for now in range(REFINE + 5)]
     assert answers == [CLASS["stun"] | NOT_FINAL] * REFINE + [CLASS["stun"]] * 5
     assert len(made.take_named(10)) == 1
+
+
+@pytest.mark.parametrize("ends", FAMILIES)
+@pytest.mark.parametrize("again", [False, True], ids=["more", "rewritten"])
+def test_a_guess_in_a_stream_becomes_final_as_soon(ends: tuple[str, str], again: bool) -> None:
+    made = classifier()
+    hello = record(client_hello(None))
+    made.packet(tcp(ends, 40000, 443, 99, b"", SYN), 1)
+    answers = [made.packet(tcp(ends, 40000, 443, 100, hello), 1)]
+    for number in range(REFINE):
+        other = bytes([*hello[:20], number, *hello[21:]])
+        segment = (100, other) if again else (100 + len(hello) + number, b"\x14")
+        answers.append(made.packet(tcp(ends, 40000, 443, *segment), 1))
+    assert answers == [CLASS["tls"] | NOT_FINAL] * REFINE + [CLASS["tls"]]
 
 
 @pytest.mark.parametrize("ends", FAMILIES)

@@ -70,14 +70,12 @@ def test_a_server_name_in_the_second_segment(gateway: StartGateway, lab: Lab, fa
 
 
 def test_a_server_name_byte_by_byte(gateway: StartGateway, lab: Lab, family: int) -> None:
-    """However small the segments are, the name is found, and what came before it is all that passes."""
+    """However small the segments are, the name is found, and the hello never arrives whole."""
     running = gateway({"shenzhen": NO_GAMES}, services=SERVICES)
     hello = flows.named("tls")[0].messages[0].payload
-    end = hello.index(b"www.example.com") + len(b"www.example.com")
     with Tcp(lab, "shenzhen", "internet", family, 443) as site, pytest.raises(ConnectionResetError):
         for at in range(0, len(hello), 8):
             site.up(hello[at : at + 8])
-            assert at < end
     assert running.total("citygate_flows_named_total", service="games") == 1
 
 

@@ -6,7 +6,9 @@ The answer is what goes into the mark's lower half: 0 (no name yet), the class (
 UDP: each datagram is asked about afresh until the packet budget is used up. TCP: each direction's stream is asked about
 whenever more of it is in order, a recogniser's NO holds for the direction; the flow is given up when nothing is left to
 ask, or when the budgets are used up. Other protocols: asked once, unless a recogniser wants more.
-A flow that carries many messages (``keep_asking``) is asked about each payload; of TCP, each segment for itself.
+A flow that carries many messages (``keep_asking``) is asked about each payload; of TCP, each segment for itself. A guess
+about one of them settles nothing. Of UDP it is given up when FOREIGN datagrams in a row are nobody's: anybody can put
+one query before a tunnel.
 A guess is a name too, but asking goes on for REFINE payloads: a surer answer takes its place, an equal one does not, so
 a flow's class changes at most three times. After that the guess is final.
 A packet that cannot be decoded is answered with the unknown service, not final: its flow's next packet is looked at.
@@ -29,8 +31,8 @@ from citygate.datapath.signatures cimport match
 from citygate.datapath.stream cimport Stream, exhausted, feed, keep, open_at
 from citygate.datapath.tally cimport add
 from citygate.datapath.view cimport (
-    ALPN, DNS, DTLS, ENCRYPTED, FINAL, HEAD, HTTP, ICMP, MORE, NONE, PROTOCOLS, QUIC, SEEN, SIGNATURE, TLS, UNKNOWN, YES, Answer,
-    Found, Seen, View,
+    ALPN, DNS, DNS_OVER_TLS, DTLS, ENCRYPTED, FINAL, HEAD, HTTP, ICMP, MORE, NONE, PROTOCOLS, QUIC, SEEN, SIGNATURE,
+    TLS, UNKNOWN, YES, Answer, Found, Seen, View,
 )
 
 cdef enum:
@@ -40,6 +42,10 @@ cdef enum:
 
     # Payloads, both ways, in which a guess can be bettered: ICE takes a dozen messages or two before the media.
     REFINE = 32
+
+    # Datagrams in a row, of so many bytes or more, that nobody knows in a flow of many messages. Keep-alives are shorter.
+    FOREIGN = 64
+    FOREIGN_BYTES = 32
 
     # A five-tuple that was quiet this long is a new flow (Linux forgets an answered UDP flow after 120 s).
     IDLE_MS = 120_000
@@ -82,8 +88,13 @@ cdef uint32_t judge_flow(Core* core, const Packet* packet, uint64_t now, uint32_
     flow.bytes += packet.length
     see(core, packet, flow, from_client, now, &view)
     if ask_about(core, packet, flow, &view, &found):
+        flow.foreign = 0
         name(core, flow, &view, &found, packet_id)
-    elif not flow.many and gave_up(core, flow, &view, &found):
+    elif flow.many:
+        if is_foreign(packet, flow):
+            name_given_up(&view, &found, b"no message any more")
+            name(core, flow, &view, &found, packet_id)
+    elif gave_up(core, flow, &view, &found):
         if flow.named_class == 0:
             name(core, flow, &view, &found, packet_id)
         else:
@@ -91,6 +102,14 @@ cdef uint32_t judge_flow(Core* core, const Packet* packet, uint64_t now, uint32_
     if flow.state == ASKING:
         remember(packet, flow, from_client)
     return answer_of(flow)
+
+
+cdef bint is_foreign(const Packet* packet, Flow* flow) noexcept nogil:
+    """Whether a flow of many messages has turned out to carry something else."""
+    if packet.ip_proto != UDP or packet.length < FOREIGN_BYTES:
+        return False
+    flow.foreign += 1
+    return flow.foreign >= FOREIGN
 
 
 cdef inline uint32_t answer_of(const Flow* flow) noexcept nogil:
@@ -175,7 +194,7 @@ cdef bint ask_about(Core* core, const Packet* packet, Flow* flow, View* view, Fo
     """Whether a recogniser said YES; ``found`` is then its answer."""
     cdef uint64_t said_no = 0
     cdef bint yes
-    memset(found, 0, sizeof(Found))
+    begin(found, NONE)
     if packet.ip_proto == TCP:
         if flow.many:
             return ask(core, core.for_tcp & ~(<uint64_t>1 << <int>SIGNATURES), view, found, &said_no)
@@ -243,7 +262,8 @@ cdef bint ask_stream(Core* core, const Packet* packet, Flow* flow, View* view, F
     if not fresh:
         return False
     view.mid_stream = stream.mid_stream
-    view.last = exhausted(stream) or flow.payloads >= PATIENCE * core.packet_budget
+    view.last = (exhausted(stream)
+                 or flow.payloads >= (flow.refine_until if flow.rank else PATIENCE * core.packet_budget))
     yes = ask(core, core.for_tcp & ~flow.ruled_out[side], view, found, &flow.ruled_out[side])
     if stream.buffer == 0 and (not yes or found.rank):
         keep(&core.pool, stream, stream.base, &view.data)
@@ -279,17 +299,22 @@ cdef bint gave_up(Core* core, const Flow* flow, const View* view, Found* found) 
         elif done[0] and done[1]:
             count = &core.counts.gave_up_byte_budget
             why = b"byte budget"
-        elif flow.payloads >= core.packet_budget * (PATIENCE if wanted(flow, done) else 1):
+        elif (flow.payloads >= core.packet_budget * (PATIENCE if wanted(flow, done) else 1)
+              or (flow.rank and flow.payloads >= flow.refine_until)):
             count = &core.counts.gave_up_packet_budget
             why = b"packet budget"
     if why == NULL:
         return False
     if flow.named_class == 0:
         count[0] += 1
-        memset(found, 0, sizeof(Found))
-        found.protocol = ENCRYPTED if looks_encrypted(&view.data) else UNKNOWN
-        found.why = why
+        name_given_up(view, found, why)
     return True
+
+
+cdef inline void name_given_up(const View* view, Found* found, const char* why) noexcept nogil:
+    memset(found, 0, sizeof(Found))
+    found.protocol = ENCRYPTED if looks_encrypted(&view.data) else UNKNOWN
+    found.why = why
 
 
 cdef inline bint wanted(const Flow* flow, const bint* done) noexcept nogil:
@@ -302,7 +327,7 @@ cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t 
     cdef bint resolved = False
     cdef uint16_t service, named_class
     if flow.rank and found.rank and found.rank <= flow.rank:
-        if view.last:
+        if view.last and not flow.many:
             settle(&core.flows, flow, packet_id, view.now)
         return
     service = service_of(core, view, found, &resolved)
@@ -325,8 +350,8 @@ cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t 
     if found.rank and flow.rank == FINAL:
         flow.refine_until = flow.payloads + <uint32_t>REFINE
     flow.rank = found.rank
-    flow.many = found.keep_asking
-    if not found.keep_asking and (not found.rank or flow.payloads >= flow.refine_until):
+    flow.many = found.keep_asking or (flow.many and found.rank)
+    if not flow.many and (not found.rank or flow.payloads >= flow.refine_until):
         settle(&core.flows, flow, packet_id, view.now)
 
 
@@ -336,6 +361,7 @@ cdef uint16_t service_of(Core* core, const View* view, Found* found, bint* resol
     A network of the built-in catalogue counts for flows that show no host name: many services share an address.
     Only what carries sites goes by a host: the name of a VPN's server does not make it something else. A flow that shows
     no host, or may hide it (an encrypted ClientHello), has the one its client asked DNS for, if that was lately.
+    DNS over TLS on the port of the web is only the client's offer, whatever the server then speaks: the host counts.
     """
     cdef uint16_t service = NO_SERVICE
     cdef uint8_t[HOST_KEPT] host
@@ -345,7 +371,7 @@ cdef uint16_t service_of(Core* core, const View* view, Found* found, bint* resol
         if found.service < core.names.services:
             return found.service
         found.protocol = UNKNOWN
-    if carries_sites(found.protocol):
+    if carries_sites(found.protocol) or (found.protocol == <uint16_t>DNS_OVER_TLS and view.server_port == 443):
         service = host_service(core.names, found.host, min(found.host_length, sizeof(found.host)))
         if service == NO_SERVICE and (found.host_length == 0 or found.ech) and found.protocol != <uint16_t>DNS:
             length = host_of(core.resolved, view.client, view.server, view.now, host)
@@ -415,7 +441,7 @@ cdef void remember(const Packet* packet, Flow* flow, bint from_client) noexcept 
     """Keep the head of this payload for the recognisers."""
     cdef int at = flow.payloads_seen
     if at == SEEN:
-        if not flow.rank:
+        if not flow.rank and not flow.many:
             return
         memmove(&flow.seen[0], &flow.seen[1], (SEEN - 1) * sizeof(Seen))
         at -= 1

@@ -18,6 +18,7 @@ cdef enum Kind:
     CALL              # a call by 16 bytes of its Call-ID's hash in place of an address (port 0); value: its Protocol
     PEER              # an address and port that spoke BitTorrent or was listed as a peer by who did
     DATA              # a socket announced for a data connection (FTP); value: its Protocol
+    KINDS             # how many
 
 
 cdef struct Endpoints   # opaque; made and freed by endpoints.Shared

@@ -6,7 +6,7 @@ from libc.string cimport memcmp, memcpy
 
 import os
 
-from citygate.datapath.atomic cimport lock, unlock
+from citygate.datapath.atomic cimport load64, lock, store64, unlock
 from citygate.datapath.hash cimport HashKey, siphash
 from citygate.datapath.resolved cimport HOST_KEPT, host_of, resolved_free, resolved_make, tell_host
 
@@ -34,6 +34,7 @@ cdef struct Bucket:
 
 
 cdef struct Endpoints:
+    uint64_t until[KINDS]     # when the last name of a kind dies: where nobody spoke Skype, asking for it costs nothing
     HashKey key
     uint64_t mask
     Bucket* buckets
@@ -55,13 +56,14 @@ cdef inline Bucket* bucket_of(Endpoints* table, const Name* name) noexcept nogil
 cdef bint recall(Endpoints* table, Kind kind, const uint8_t* address, uint16_t port, uint64_t now,
                  uint64_t* value) noexcept nogil:
     """Whether this was told and still lives; ``value`` (may be NULL) is set only then."""
-    cdef Name name = name_of(kind, address, port)
+    cdef Name name
     cdef Bucket* bucket
     cdef Place* place
     cdef int i
     cdef bint known = False
-    if table == NULL:
+    if table == NULL or load64(&table.until[<int>kind]) <= now:
         return False
+    name = name_of(kind, address, port)
     bucket = bucket_of(table, &name)
     lock(&bucket.taken)
     for i in range(PLACES):
@@ -99,6 +101,8 @@ cdef void tell(Endpoints* table, Kind kind, const uint8_t* address, uint16_t por
     choice.told = now
     choice.until = now + lifetime
     choice.value = value
+    if load64(&table.until[<int>kind]) < choice.until:
+        store64(&table.until[<int>kind], choice.until)
     unlock(&bucket.taken)
 
 
@@ -135,6 +139,8 @@ cdef class Shared:
 
     def tell(self, kind: int, address: bytes, port: int, now: int, lifetime: int, value: int) -> None:
         """What ``tell`` in endpoints.pxd does; ``address`` has 16 bytes."""
+        if not 0 <= kind < <int>KINDS:
+            raise ValueError(f"no kind {kind}")
         if len(address) != 16:
             raise ValueError(f"an address has 16 bytes, not {len(address)}")
         tell(self.table, <Kind><int>kind, address, port, now, lifetime, value)
@@ -142,6 +148,8 @@ cdef class Shared:
     def recall(self, kind: int, address: bytes, port: int, now: int):
         """The value told, or None."""
         cdef uint64_t value = 0
+        if not 0 <= kind < <int>KINDS:
+            raise ValueError(f"no kind {kind}")
         if len(address) != 16:
             raise ValueError(f"an address has 16 bytes, not {len(address)}")
         if recall(self.table, <Kind><int>kind, address, port, now, &value):

@@ -37,6 +37,7 @@ cdef struct Flow:
     uint8_t from_syn          # a SYN was seen: the originator is known
     uint8_t rank              # how sure its name is: view.Rank; 0 without a name too
     uint8_t many              # it carries many messages, each named for itself
+    uint8_t foreign           # of such: datagrams in a row that were nobody's
     uint16_t zone
     uint16_t named_class      # 0: none yet
     uint16_t protocol

@@ -9,8 +9,8 @@ class Naming:
     ``services``: names of at most 63 bytes. ``protocols``: protocol name to service, for every name in
     ``recognise.table.PROTOCOL_NAMES`` but ``none`` and ``signature``. ``hosts``: pairs of pattern (``name`` or
     ``*.name``) and service. ``classes``: service to class number, 1 to 32767, for every service. ``networks``: the far
-    ends' prefixes, and whether they are the site's own; of two that hold an address the longer counts. ``signatures``: in
-    the order in which they win.
+    ends' prefixes, their services, and whether they are the site's own; of two that hold an address the longer counts.
+    ``signatures``: in the order in which they win.
     """
 
     def __init__(

@@ -93,7 +93,7 @@ cdef enum Protocol:
 
 cdef enum:
     HEAD = 16      # bytes kept of each earlier payload
-    SEEN = 8       # earlier payloads kept a flow: the first eight, of a flow with a guessed name the latest eight
+    SEEN = 8       # earlier payloads kept a flow: the first eight; with a guessed name, or of many messages, the latest
     ALPN = 32      # bytes kept of a protocol that a TLS or QUIC client offers first
 
 

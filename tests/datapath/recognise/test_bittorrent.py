@@ -87,12 +87,33 @@ def test_utp_syn() -> None:
 
 
 def test_utp_of_a_connection_already_running() -> None:
-    there, back = utp(0, 83, 7, 8, b"x" * 50), utp(2, 84, 8, 7)
+    there, back = utp(0, 5083, 7, 8, b"x" * 50), utp(2, 5084, 8, 7)
     assert ask_both("bittorrent", there).answer == "more"
-    assert ask_both("bittorrent", back, from_client=False, earlier=[(there, True)]).answer == "yes"
-    assert ask_both("bittorrent", back, earlier=[(there, True)]).answer == "more"
-    assert ask_both("bittorrent", utp(2, 85, 8, 7), from_client=False, earlier=[(there, True)]).answer == "more"
+    assert ask_both("bittorrent", back, from_client=False, earlier=[(there, True)]).answer == "more"
+    assert ask_both("bittorrent", back, from_client=False, earlier=[(there, True), (back, False)]).answer == "yes"
+    assert ask_both("bittorrent", there, earlier=[(there, True), (back, False)]).answer == "yes"
+    assert ask_both("bittorrent", back, earlier=[(there, True), (back, True)]).answer == "more"
+    other = utp(2, 5085, 8, 7)
+    assert ask_both("bittorrent", other, from_client=False, earlier=[(there, True), (other, False)]).answer == "more"
     assert ask_both("bittorrent", STATE, from_client=False, earlier=[(SYN, True)]).answer == "yes"
+
+
+def test_two_counters_are_no_utp() -> None:
+    """Version 1, kind 0, a counter of each side, which run close together."""
+    packets = [(b"\1\0" + (n // 2).to_bytes(2, "big") + bytes(16 + n), n % 2 == 0) for n in range(9)]
+    for last in range(9):
+        data, from_client = packets[last]
+        assert ask_both("bittorrent", data, from_client=from_client, earlier=packets[:last]).answer == "more"
+
+
+def test_sides_by_number_are_no_utp() -> None:
+    ours, theirs = utp(0, 1, 7, 8, b"x" * 50), utp(0, 0, 8, 7, b"x" * 50)
+    assert ask_both("bittorrent", ours, earlier=[(ours, True), (theirs, False)]).answer == "more"
+
+
+def test_a_letter_and_a_counter_are_no_utp_syn() -> None:
+    assert ask_both("bittorrent", b"A\0\0\0\0\0\0\7" + bytes(12)).answer == "no"
+    assert ask_both("bittorrent", SYN[:12] + bytes(4) + SYN[16:]).answer == "no", "no window"
 
 
 def test_handshake_in_utp() -> None:

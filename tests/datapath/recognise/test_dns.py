@@ -153,7 +153,7 @@ def told(data: bytes, address: str, now: int = 0, **how: Any) -> str:
     hosts = set()
     for family in (4, 6):
         shared = Shared()
-        asked: dict[str, Any] = {"from_client": False, "server_port": 53} | how
+        asked: dict[str, Any] = {"from_client": False, "server_port": 53, "earlier": [(QUERY, True)]} | how
         ask("dns", data, family=family, endpoints=shared, **asked)
         hosts.add(shared.host_of(CLIENT[family], mapped(address), now))
     [host] = hosts
@@ -166,7 +166,8 @@ def test_addresses_are_kept_under_the_name_asked_for() -> None:
     for address in ("192.0.2.80", "2001:db8::80"):
         assert told(data, address) == "www.example.com"
     assert told(data, "192.0.2.81") == ""
-    assert told(len(data).to_bytes(2, "big") + data, "192.0.2.80", ip_proto=TCP) == "www.example.com"
+    over_tcp = [(len(QUERY).to_bytes(2, "big") + QUERY, True)]
+    assert told(len(data).to_bytes(2, "big") + data, "192.0.2.80", ip_proto=TCP, earlier=over_tcp) == "www.example.com"
     assert told(data + b"\0", "192.0.2.80") == "www.example.com"
     assert told(data[:-1], "192.0.2.80", length=len(data)) == "www.example.com"
 
@@ -191,19 +192,27 @@ def test_at_most_sixteen_addresses() -> None:
         (answer(record(b"\xc0\x0c", 1, bytes(16))), {}),  # an IPv4 address of sixteen bytes
         (answer(a("192.0.2.80")), {"server_port": 5355}),  # nobody's resolver
         (answer(a("192.0.2.80")), {"from_client": True, "server_port": 53}),
+        (answer(a("192.0.2.80")), {"earlier": []}),  # nobody asked
+        (answer(a("192.0.2.80")), {"earlier": [(answer(), True), (QUERY, False)]}),
         (answer(a("192.0.2.80")).replace(b"www", b"w\0w"), {}),  # a name that is none
     ],
 )
-def test_what_is_not_kept(data: bytes, how: dict[str, int]) -> None:
+def test_what_is_not_kept(data: bytes, how: dict[str, Any]) -> None:
     assert told(data, "192.0.2.80", **how) == ""
 
 
-def test_answer_without_its_question() -> None:
-    """The first packet seen is the resolver's, so it counts as the client."""
-    assert told(answer(a("192.0.2.80")), "192.0.2.80", from_client=True, client_port=53, server_port=5000) == ""
-    shared = Shared()
-    ask("dns", answer(a("192.0.2.80")), from_client=True, client_port=53, server_port=5000, endpoints=shared)
-    assert shared.host_of(mapped("198.51.100.1"), mapped("192.0.2.80"), 0) == b"www.example.com"
+@pytest.mark.parametrize("ends", FAMILIES)
+@pytest.mark.parametrize("over_tcp", [False, True])
+def test_an_answer_nobody_asked_for_names_nothing(ends: tuple[str, str], over_tcp: bool) -> None:
+    """A stranger's, sent from port 53 to somebody else."""
+    made = Classifier(naming(hosts=(("*.example.com", "example"),)), endpoints=Shared())
+    stranger = ("10.9.2.1" if "." in ends[0] else "fd09:2::1", ends[0])
+    reply = answer(a(ends[1]))
+    if over_tcp:
+        made.packet(tcp(stranger, 53, 5000, 100, len(reply).to_bytes(2, "big") + reply), 1)
+    else:
+        made.packet(udp(stranger, 53, 5000, reply), 1)
+    assert made.packet(tcp(ends, 4000, 80, 100, b"GET / HTTP/1.0\r\n\r\n"), 1) == CLASS["http"]
 
 
 @pytest.mark.parametrize("ends", FAMILIES)

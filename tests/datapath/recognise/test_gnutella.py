@@ -91,3 +91,9 @@ def test_random_bytes(data: bytes) -> None:
     ask_both("gnutella", data)
     ask_both("gnutella", b"GND" + data)
     ask_both("gnutella", b"GIV 1" + data, ip_proto=TCP)
+
+
+def test_a_struct_with_a_length_there_is_no_message() -> None:
+    data = bytes.fromhex("02020055 00550000 00000000 0000d847 00 01 00 04000000") + bytes(4)
+    assert ask_both("gnutella", data).answer == "no"
+    assert ask_both("gnutella", message(0, b"four", ttl=0, hops=0)).answer == "no"

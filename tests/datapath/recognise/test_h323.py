@@ -135,6 +135,12 @@ class TestRas:
         assert ask_both("h323", other, from_client=False, earlier=[(request_, True)], **how).answer == "more"
         assert ask_both("h323", answer, from_client=False, earlier=[(request_, True)]).answer == "no"
 
+    def test_another_request_and_answer(self) -> None:
+        """Kinds 3 and 4 before a transaction's number: many a protocol has that."""
+        request_, answer = (bytes([kind]) + bytes(range(7, 40)) for kind in (3, 4))
+        said = ask_both("h323", answer, from_client=False, earlier=[(request_, True)], server_port=1719)
+        assert said.answer == "more"
+
     @pytest.mark.parametrize("data", [b"", b"\x80\x00\x12\x34" + H225, H225, bytes(30) + H225])
     def test_others(self, data: bytes) -> None:
         said = ask_both("h323", data)

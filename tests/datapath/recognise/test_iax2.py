@@ -91,3 +91,8 @@ class TestMiddle:
 def test_any_bytes(data: bytes, copied: int) -> None:
     said = ask("iax2", data[:copied], length=len(data), earlier=[(data[:copied], False)])
     assert said.answer != "yes" or data[0] & 0x80
+
+
+def test_a_fixed_mark_is_no_call() -> None:
+    frame = bytes.fromhex("beefbeef 00000001 00 00 02 04")
+    assert ask_both("iax2", frame, earlier=[(frame, False)]).answer == "more"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha512
+
 import pytest
 
 from citygate.datapath.recognise.table import ask
@@ -22,8 +24,11 @@ IKE_1 = bytes.fromhex(
 IKE_1_ENCIPHERED = IKE_1[:19] + b"\x01" + IKE_1[20:28] + bytes(range(200, 212))
 
 
-def esp(sequence: int, spi: int = 0xC0FFEE01, size: int = 80) -> bytes:
-    return spi.to_bytes(4, "big") + sequence.to_bytes(4, "big") + bytes(size)
+SEALED = sha512(b"sealed").digest()
+
+
+def esp(sequence: int, spi: int = 0xC0FFEE01, sealed: bytes = SEALED) -> bytes:
+    return spi.to_bytes(4, "big") + sequence.to_bytes(4, "big") + sealed
 
 
 @pytest.mark.parametrize("message", [IKE_2, IKE_1, IKE_1_ENCIPHERED], ids=["IKEv2", "IKEv1", "enciphered"])
@@ -63,6 +68,19 @@ def test_esp_in_udp() -> None:
     assert ask_both("ipsec", esp(1), server_port=4500, earlier=[(esp(2), True)]).answer == "more"
     assert ask_both("ipsec", esp(2), earlier=[(esp(1), True)]).answer == "no"
     assert ask_both("ipsec", esp(2, spi=7), server_port=4500, earlier=[(esp(1, spi=7), True)]).answer == "no"
+
+
+@pytest.mark.parametrize(
+    ("spi", "content"),
+    [
+        (0xC0FFEE01, bytes(64)),
+        (0xC0FFEE01, b'{"sensor": "roof", "celsius": 21.5, "humid": 40}'),
+        (0x80060000, SEALED),  # a kind and its flags
+    ],
+)
+def test_a_mark_and_a_counter_on_that_port_are_no_esp(spi: int, content: bytes) -> None:
+    earlier = [(esp(number, spi, content), True) for number in (1, 2, 3)]
+    assert ask_both("ipsec", esp(4, spi, content), server_port=4500, earlier=earlier).answer == "more"
 
 
 def test_keep_alive() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha512
 
 import pytest
 from hypothesis import given
@@ -71,8 +72,8 @@ def test_control_packets_after_the_resets() -> None:
     assert ask_both("openvpn", ack, earlier=[(control, True)]).answer == "more"
 
 
-def data(number: int) -> bytes:
-    return b"\x48\0\0\7" + number.to_bytes(4, "big") + NOISE
+def data(number: int, sealed: bytes = sha512(b"sealed").digest()) -> bytes:
+    return b"\x48\0\0\7" + number.to_bytes(4, "big") + sealed
 
 
 def test_data_met_in_its_middle() -> None:
@@ -83,12 +84,20 @@ def test_data_met_in_its_middle() -> None:
     assert ask_both("openvpn", data(73), earlier=[(packet, False) for packet, _ in run]).answer == "more"
 
 
+@pytest.mark.parametrize("plain", [bytes(48), b'{"sensor": "roof", "celsius": 21.5}', bytes([1, 0, 0, 7]) * 12])
+def test_a_letter_and_a_counter_are_no_data(plain: bytes) -> None:
+    run = [(data(number, plain), True) for number in (70, 71, 72)]
+    assert ask_both("openvpn", data(73, plain), earlier=run).answer == "more"
+
+
 @pytest.mark.parametrize(
     "foreign",
     [
         client()[:-1] + b"\1",  # message 1
         b"\x39" + client()[1:],  # key 1
         b"\x38" + bytes(8) + client()[9:],  # no session
+        bytes.fromhex("08 00000000ef11d000 00 00000000"),  # a kind and a number
+        server()[:14] + bytes(4) + server()[18:],  # no client's session: two zero halves
         client(20)[:-13] + bytes(4) + client(20)[-9:],  # packet id 0
         client(20)[:-9] + bytes(4) + client(20)[-5:],  # 1970
         b"\x60" + client()[1:],  # opcode 12

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+from hashlib import sha256
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,15 +58,50 @@ def test_another_source_or_a_standing_sequence() -> None:
 
 
 def test_extension_and_sources() -> None:
-    extended = media(9, first=0x91)[:12] + bytes(4) + bytes.fromhex("bede 0001 00000000") + bytes(40)
-    assert ask_both("rtp", extended, earlier=before(media(7), media(8))).answer == "yes"
+    behind = bytes(4) + bytes.fromhex("bede 0001 00000000") + bytes(40)
+    extended = [media(n, first=0x91)[:12] + behind for n in (7, 8, 9)]
+    assert ask_both("rtp", extended[2], earlier=before(*extended[:2])).answer == "yes"
+    assert ask_both("rtp", extended[2], earlier=before(media(7), media(8))).answer == "more"
     overlong = media(9, first=0x90)[:12] + bytes.fromhex("bede 00ff") + bytes(40)
     assert ask_both("rtp", overlong, earlier=before(media(7), media(8))).answer == "no"
     assert ask_both("rtp", media(9, first=0x8F, size=20), earlier=before(media(7), media(8))).answer == "no"
 
 
 def test_types_of_rtcp_are_no_media() -> None:
-    assert ask_both("rtp", media(9, kind=72), earlier=before(media(7), media(8))).answer == "no"
+    for kind in (64, 72, 85, 95):
+        assert ask_both("rtp", media(9, kind=kind), earlier=before(media(7), media(8))).answer == "no"
+
+
+def numbered(kind: int, *stamps: int, source: int = SOURCE, step: int = 1) -> list[bytes]:
+    """A mark of two bytes, a counter, some four bytes, a number that stays: packets of games and sensors."""
+    numbers = range(7, 7 + step * len(stamps), step)
+    heads = (struct.pack("!BBHII", 0x80, kind, n, stamp, source) for n, stamp in zip(numbers, stamps, strict=True))
+    return [head + bytes(60) for head in heads]
+
+
+@pytest.mark.parametrize(
+    ("packets", "answer"),
+    [
+        (numbered(96, 5, 6, 7), "more"),  # another counter
+        (numbered(96, 0x86000001, 0x86000002, 0x86000003, step=16), "more"),  # ENet: command and number behind a time
+        (numbered(96, 0x12345678, 0xA2345678, 0x32345678), "more"),  # a checksum
+        (numbered(0, 1000, 1020, 1040), "more"),  # milliseconds
+        (numbered(0, 1000, 1000, 1000, source=0), "no"),
+        (numbered(96, 1000, 1020, 1040), "yes"),  # milliseconds, as some applications have them
+        (numbered(0, 160, 320, 480), "yes"),
+        (numbered(31, 3000, 3000, 6000), "yes"),  # two packets of one picture
+        (numbered(33, 3000, 9000, 6000), "yes"),  # pictures not in the order of their time
+        (numbered(0, 2**32 - 160, 0, 160), "yes"),
+    ],
+)
+def test_timestamps_are_a_media_clocks(packets: list[bytes], answer: str) -> None:
+    assert ask_both("rtp", packets[2], earlier=before(*packets[:2])).answer == answer
+
+
+def test_marks_that_begin_as_version_2() -> None:
+    for mark in (b"\xaa\x55", b"\xa5\x5a", b"\xbe\xef", b"\xa5\xa5"):
+        packets = [mark + struct.pack("!HII", n, 1000 * n, SOURCE) + sha256(bytes([n])).digest() * 4 for n in (7, 8, 9)]
+        assert ask_both("rtp", packets[2], earlier=before(*packets[:2])).answer != "yes"
 
 
 def test_compound_is_sure_by_itself() -> None:

@@ -63,3 +63,9 @@ def test_any_bytes(data: bytes, kind: int, version: int) -> None:
     for given_data in (data, message(kind, data, version), REGISTER + data):
         said = ask("skinny", given_data, ip_proto=TCP, server_port=PORT)
         assert said.answer in ("yes", "no", "more")
+
+
+@pytest.mark.parametrize("first", [b"op", b"\1" * 30, b"a b c d" + bytes(24)])
+def test_elsewhere_a_length_a_zero_and_a_number_are_not_enough(first: bytes) -> None:
+    assert ask_both("skinny", message(1, first) + message(2, b"x"), ip_proto=TCP).answer == "more"
+    assert ask_both("skinny", message(2, REGISTER[12:]) + KEEP_ALIVE, ip_proto=TCP).answer == "more"

@@ -61,7 +61,7 @@ def test_ids_rise_over_one_socket(family: int) -> None:
     assert probe(told, family, 2, request(7)).answer == "yes", "the socket is known by now"
 
 
-@pytest.mark.parametrize("number", [100, 99, 111, 5000])
+@pytest.mark.parametrize("number", [100, 99, 101, 104, 111, 5000])
 def test_ids_that_do_not_rise(family: int, number: int) -> None:
     told = Shared()
     probe(told, family, 0, request(100))
@@ -174,3 +174,17 @@ def test_fixed_hello_tells_of_its_node(family: int) -> None:
     table = Shared()
     assert peer(table, family, HELLO).answer == "yes"
     assert peer(table, family, NOISE, port=12350).answer == "yes"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (b"\x40\x01\x02\x07\xb4temp" + bytes(20), b"\x40\x03\x02\x08\xb4temp" + bytes(20)),  # CoAP: GET, then PUT
+        (b"\0\x1e\2" + bytes(29), b"\0\x20\2" + bytes(31)),  # lengths, with and without themselves
+        (b"\0\x1e\2" + bytes(27), b"\0\x20\2" + bytes(29)),
+    ],
+)
+def test_methods_and_lengths_that_differ_by_two(family: int, first: bytes, second: bytes) -> None:
+    told = Shared()
+    assert probe(told, family, 0, first).answer == "no"
+    assert probe(told, family, 1, second).answer == "no"

@@ -86,3 +86,9 @@ def test_every_cut_of_a_frame() -> None:
     for size in range(29):
         said = ask_both("skypeout", FRAMES[2][:size], server_port=PORT, earlier=sent(*FRAMES[:2]))
         assert (said.answer == "yes") == (size >= 7)
+
+
+@pytest.mark.parametrize("head", [b"\x01\x00\x7f\x00", b"GET "])
+def test_a_kind_with_its_flags_or_text(head: bytes) -> None:
+    packets = [head + bytes(range(49 + 3 * n, 58)) + bytes(9) for n in range(3)]
+    assert ask_both("skypeout", packets[2], server_port=PORT, earlier=sent(*packets[:2])).answer == "more"

@@ -34,6 +34,7 @@ def test_greeting_and_choice() -> None:
         (b"\5\3\0\2", CHOICE),  # shorter
         (b"\5\2\2\2", CHOICE),
         (b"HTTP", CHOICE),
+        (GREETING, CHOICE + b"\0"),  # more than a choice
     ],
 )
 def test_choice_without_its_greeting(greeting: bytes, choice: bytes) -> None:
@@ -44,6 +45,7 @@ def test_choice_without_its_greeting(greeting: bytes, choice: bytes) -> None:
 def test_a_request_right_behind_the_greeting() -> None:
     four_ways_tcp("socks", b"\5\1\0" + REQUEST)
     assert ask_both("socks", GREETING + b"\1\4user\4pass", ip_proto=TCP).answer == "more"
+    assert ask_both("socks", b"\5\1\1" + REQUEST, ip_proto=TCP).answer == "no"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,7 +146,8 @@ def test_an_application_inside_a_relay() -> None:
     twice = stun(0x0016, attribute(0x0013, stun(0x0016, inside)))
     assert ask_both("stun", twice).protocol == "turn", "looked into once"
     assert ask_both("stun", channel(0x4000, WHATSAPP), guessed="turn").protocol == "whatsapp-call"
-    assert ask_both("stun", channel(0x4000, WHATSAPP)).answer == "more"
+    assert ask_both("stun", channel(0x4000, WHATSAPP)).protocol == "whatsapp-call"
+    assert ask_both("stun", channel(0x4000, b"\x80" + WHATSAPP[1:])).answer == "more"
 
 
 def test_facetime_needs_both_ports() -> None:
@@ -225,15 +228,48 @@ def test_an_application_in_a_later_message_of_a_stream() -> None:
     assert ask_both("stun", b"\0\x6e" + WHATSAPP[:80], ip_proto=TCP).answer == "no", "another length"
 
 
-def test_channel_data_met_in_its_middle() -> None:
-    first, second, third = (channel(0x4001, bytes(size)) for size in (20, 33, 50))
+def media(size: int) -> bytes:
+    return b"\x80\x60\0\1\0\0\0\0four" + bytes(size)
+
+
+def ciphered(size: int) -> bytes:
+    return b"\x17\xfe\xfd\0\1" + bytes(size + 8)
+
+
+@pytest.mark.parametrize("inside", [media, ciphered])
+def test_channel_data_met_in_its_middle(inside: Callable[[int], bytes]) -> None:
+    first, second, third = (channel(0x4001, inside(size)) for size in (20, 33, 50))
     assert ask_both("stun", first).answer == "more"
     assert ask_both("stun", second, earlier=[(first, True)]).answer == "more"
     said = ask_both("stun", third, earlier=[(first, True), (second, False)])
     assert (said.answer, said.protocol, said.rank) == ("yes", "turn", SESSION)
-    other = channel(0x4002, bytes(33))
+    other = channel(0x4002, inside(33))
     assert ask_both("stun", third, earlier=[(first, True), (other, True)]).answer == "more"
     assert ask_both("stun", third + bytes(9), earlier=[(first, True), (second, True)]).answer == "no"
+
+
+@pytest.mark.parametrize("content", [bytes(60), b"reading 21.5 of the roof, taken now  ", b"\x80\x60\0\1\0\0\0\0"])
+def test_a_letter_and_a_length_are_no_channel(content: bytes) -> None:
+    packets = [channel(0x4347, content + bytes([n]) * (4 * n)) for n in range(1, 7)]
+    assert ask_both("stun", packets[5], earlier=[(packet, True) for packet in packets[:5]]).answer == "more"
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        (attribute(0x1B, b"abcd"), "no"),
+        (attribute(7, b"abcd"), "more"),  # anything may be a password
+        (attribute(1, b"abcdefgh"), "no"),  # no address
+        (attribute(3, b"\0\1\0\0"), "no"),  # no such change
+        (attribute(3, b"\0\0\0\6"), "yes"),
+        (attribute(6, b"abcd") + attribute(8, bytes(20)), "more"),
+        (attribute(6, b"abcd") + attribute(1, b"\0\1\x1f\x90\xc0\0\2\1"), "yes"),
+        (attribute(1, b"\0\2\x1f\x90" + bytes(16)), "yes"),
+    ],
+)
+def test_numbers_and_lengths_are_not_yet_the_old_form(body: bytes, answer: str) -> None:
+    message = b"\0\1" + len(body).to_bytes(2, "big") + bytes(range(16)) + body
+    assert ask_both("stun", message).answer == answer
 
 
 @pytest.mark.parametrize("foreign", [b"\x00\x01\x00\x09" + bytes(25), b"\x80" * 20, b"\x00\x01\x00\x00\x21\x12\xa4"])

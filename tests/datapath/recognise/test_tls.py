@@ -127,6 +127,20 @@ def test_mail_inside(port: int, name: str) -> None:
     assert ask_both("tls", record(server_hello()), ip_proto=TCP, from_client=False, server_port=port).protocol == name
 
 
+@pytest.mark.parametrize("port", [465, 853, 993, 995])
+def test_a_client_does_not_choose_its_name_by_its_own_port(port: int) -> None:
+    assert ask_both("tls", record(client_hello()), ip_proto=TCP, client_port=port, server_port=443).protocol == "tls"
+
+
+@pytest.mark.parametrize("ends", FAMILIES)
+@pytest.mark.parametrize(("port", "name"), [(443, "example"), (853, "dns-over-tls")])
+def test_an_offer_of_dns_hides_no_site(ends: tuple[str, str], port: int, name: str) -> None:
+    made = Classifier(naming(hosts=(("*.example.com", "example"),)), endpoints=Shared())
+    hello = record(client_hello(b"www.example.com", more=protocols(b"dot", b"h2")))
+    made.packet(tcp(ends, 4000, port, 99, b"", SYN), 1)
+    assert made.packet(tcp(ends, 4000, port, 100, hello), 1) == CLASS[name]
+
+
 def test_hello_in_ssl_2_form() -> None:
     four_ways_tcp("tls", SSL_2_HELLO)
 

@@ -97,3 +97,15 @@ def test_random_bytes(data: bytes, earlier: bytes) -> None:
     for first in (b"", b"\x05\x00\x01\x00\x00\x00\x00\x00", b"\x02\x00"):
         ask("zoom", first + data, earlier=[(earlier, True)], server_port=PORT)
         ask("zoom", first + data, family=6, from_client=False, earlier=[(earlier, True)])
+
+
+def test_a_numbered_request_and_its_answer_are_no_opening() -> None:
+    """Kind 1 or 2 as two bytes, lowest first, zeros, the transaction's id: many a protocol has that."""
+    request, answer = (bytes([kind, 0, 0, 0]) + bytes(range(16)) + bytes(20) for kind in (1, 2))
+    for size in (35, 40):
+        for port in (443, PORT):
+            said = ask_both("zoom", answer[:size], server_port=port, from_client=False, earlier=[(request, True)])
+            assert said.answer == "no"
+    longer = ECHO + bytes(1)
+    assert ask_both("zoom", longer, from_client=False, earlier=[(OPENING, True)]).answer == "no"
+    assert ask_both("zoom", longer, server_port=PORT, from_client=False, earlier=[(OPENING, True)]).answer == "yes"

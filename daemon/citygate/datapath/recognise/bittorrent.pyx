@@ -8,8 +8,8 @@ number as ``-XX1234-…`` BEP 20; counts of peers in the DHT BEP 33.
 
 What a tracker or the DHT answers is looked at too, until the first answer, and its peers are remembered: an enciphered
 handshake (mse.pyx) can be told by them alone.
-Misses: uTP in its middle seen from one side only, unless an end is a known peer; TCP connections joined in their
-middle; peers in a tracker's answer that is compressed, or that lists them as dictionaries (BEP 3).
+Misses: uTP in its middle seen from one side only, or one packet of each, unless an end is a known peer; TCP connections
+joined in their middle; peers in a tracker's answer that is compressed, or that lists them as dictionaries (BEP 3).
 Budget: one datagram as a rule. 20 bytes of a stream; a tracker's request line up to 2048.
 """
 from libc.stddef cimport size_t
@@ -28,6 +28,7 @@ cdef enum:
     HANDSHAKE = 20
     UTP_HEADER = 20
     UTP_SYN = 0x41
+    SMALL = 0x0100      # connection ids that a kind or a side could be
     TYPES = 4           # data, fin, state, reset, syn
     REQUEST_MAX = 2048
     PEERS_MAX = 64      # remembered of one answer
@@ -209,19 +210,28 @@ cdef size_t utp_payload(const Cursor* c) noexcept nogil:
 
 
 cdef bint utp_pair(const View* view) noexcept nogil:
-    """Whether the other side's packets have the neighbouring connection id, or the same one behind its SYN."""
+    """Whether the other side's packets have the neighbouring connection id, or the same one behind its SYN. Each side
+    keeps to its own, which is random: two counters are neighbours too, and so are the numbers of two sides."""
     cdef const Cursor* c = &view.data
     cdef Cursor head
     cdef uint32_t i
     cdef uint16_t gap
+    cdef bint stays = False
+    cdef bint neighbour = False
     for i in range(view.seen_count):
         head = head_of(view, i)
-        if same_side(view, i) or view.seen[i].length < UTP_HEADER or not utp_shaped(&head):
+        if view.seen[i].length < UTP_HEADER or not utp_shaped(&head):
             continue
         gap = u16(c, 2) - u16(&head, 2)
-        if gap == 1 or gap == 0xFFFF or (gap == 0 and u8(&head, 0) == UTP_SYN and u8(c, 0) == 0x21):
+        if not same_side(view, i) and gap == 0 and u8(&head, 0) == UTP_SYN and u8(c, 0) == 0x21 and u32(&head, 8) == 0:
             return True
-    return False
+        if u8(&head, 0) == UTP_SYN:
+            continue
+        if gap != 0 if same_side(view, i) else (gap != 1 and gap != 0xFFFF):
+            return False
+        stays |= gap == 0
+        neighbour |= gap != 0
+    return stays and neighbour and u16(c, 2) >= SMALL
 
 
 cdef Answer utp(const View* view, Found* found) noexcept nogil:
@@ -234,8 +244,9 @@ cdef Answer utp(const View* view, Found* found) noexcept nogil:
         return NO
     if u8(c, 0) == UTP_SYN:
         found.why = b"utp syn"
-        # Nothing received yet: no time difference, no acknowledged packet; and a SYN brings no data.
-        if payload != c.left or u32(c, 8) or u16(c, 18) or u32(c, 4) == 0:
+        # Nothing received yet: no time difference, no acknowledged packet; and a SYN brings no data, but a time, a
+        # window and a number.
+        if payload != c.left or u32(c, 8) or u16(c, 18) or u32(c, 4) == 0 or u32(c, 12) == 0 or u16(c, 16) == 0:
             return NO
         tell_both(view, BITTORRENT)
         return YES

@@ -6,11 +6,12 @@ query RFC 9619; several questions and answers without one in multicast DNS RFC 6
 every name, every record, and outside port 53 nothing may follow the last record.
 
 The addresses in a resolver's answer are told to ``view.resolved`` under the name that was asked for, whatever aliases
-lie between (RFC 1034, 3.6.2): a flow to one of them that shows no host of its own goes by that name.
+lie between (RFC 1034, 3.6.2): a flow to one of them that shows no host of its own goes by that name. Only to who asked,
+in the same flow: an answer nobody asked for would let a stranger name other people's flows.
 
 Not taken for DNS: NetBIOS name service, which borrows the message (RFC 1002): its names are 32 letters A to P.
 Misses: DNS inside TLS or QUIC (named as those); on TCP a later message gives its name when it begins a segment;
-addresses given as hints of HTTPS records.
+addresses given as hints of HTTPS records, and in an answer whose query was not seen.
 Budget: one datagram; 273 bytes of a stream (the first question). ADDRESSES_MAX addresses a message are told, for the
 record's time to live but between one minute and ten: clients keep using an address a little longer than they may.
 """
@@ -19,7 +20,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from citygate.datapath.cursor cimport Cursor, copy, has, part, u8, u16, u32
-from citygate.datapath.recognise.history cimport port_is
+from citygate.datapath.recognise.history cimport head_of, port_is, same_side
 from citygate.datapath.recognise.hostname cimport HOST_MAX
 from citygate.datapath.resolved cimport tell_host
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
@@ -130,10 +131,22 @@ cdef void tell_addresses(const View* view, const Cursor* c, size_t at, const Fou
         at = end + 10 + size
 
 
+cdef bint was_asked(const View* view) noexcept nogil:
+    """Whether the other side sent a query in this flow: else anybody could tell a client what its flows are called."""
+    cdef size_t flags = 2 if view.ip_proto == 17 else 4
+    cdef Cursor head
+    cdef uint32_t i
+    for i in range(view.seen_count):
+        head = head_of(view, i)
+        if not same_side(view, i) and has(&head, 0, HEADER) and not u16(&head, flags) & RESPONSE:
+            return True
+    return False
+
+
 cdef bint from_resolver(const View* view, const Cursor* c) noexcept nogil:
-    """Whether this is an answer without an error, sent from the port of DNS."""
+    """Whether this is an answer without an error, sent from the port of DNS to somebody who asked."""
     return (u16(c, 2) & (RESPONSE | RCODE) == RESPONSE
-            and (view.client_port if view.from_client else view.server_port) == 53)
+            and (view.client_port if view.from_client else view.server_port) == 53 and was_asked(view))
 
 
 cdef Answer message(const View* view, const Cursor* c, size_t length, bint exact, bint multicast,

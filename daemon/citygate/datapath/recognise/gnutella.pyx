@@ -12,7 +12,7 @@ Budget: 48 bytes of a stream; one datagram.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t
 
-from citygate.datapath.cursor cimport Cursor, same, u8, u64
+from citygate.datapath.cursor cimport Cursor, same, u8
 from citygate.datapath.recognise.history cimport port_is
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
 
@@ -79,19 +79,28 @@ cdef Answer in_stream(const Cursor* c, Found* found) noexcept nogil:
     return NO
 
 
+cdef bint guid(const Cursor* c) noexcept nogil:
+    """Sixteen random bytes, of which rfc-gnutella 0.6 fixes one at zero: more than four zeros are a struct's."""
+    cdef int zeros = 0
+    cdef size_t i
+    for i in range(16):
+        zeros += u8(c, i) == 0
+    return zeros <= 4
+
+
 cdef bint message(const View* view) noexcept nogil:
     """A header whose length is the rest of the datagram. An empty ping has few fixed bits: a modern GUID or the usual
     port must be there too."""
     cdef const Cursor* c = &view.data
     cdef uint8_t kind = u8(c, 16)
-    if view.length < HEADER or c.left < HEADER or u64(c, 0) == 0:
+    if view.length < HEADER or c.left < HEADER:
         return False
     if (u8(c, 19) | <uint32_t>u8(c, 20) << 8 | <uint32_t>u8(c, 21) << 16 | <uint32_t>u8(c, 22) << 24) != (
             view.length - HEADER):
         return False
     if kind not in (0x00, 0x01, 0x02, 0x30, 0x31, 0x32, 0x40, 0x41, 0x44, 0x80, 0x81):
         return False
-    if u8(c, 17) > HOPS_MAX or u8(c, 18) > HOPS_MAX:
+    if u8(c, 17) > HOPS_MAX or u8(c, 18) > HOPS_MAX or u8(c, 17) + u8(c, 18) == 0 or not guid(c):
         return False
     return view.length > HEADER or u8(c, 8) == MODERN or port_is(view, USUAL_PORT) or port_is(view, NEXT_PORT)
 

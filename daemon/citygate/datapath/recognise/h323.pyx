@@ -162,11 +162,12 @@ cdef Answer ras(const View* view, Found* found) noexcept nogil:
         return YES
     if not port_is(view, RAS_PORT):
         return NO
+    # Unregistration, Admission, Bandwidth, Disengage, Location, Information: the others have the identifier.
     kind = ras_kind(c)
     found.why = b"h.225 ras request and answer"
     for i in range(view.seen_count):
         head = head_of(view, i)
-        if (not same_side(view, i) and ras_kind(&head) % 3 == 0 and ras_kind(&head) < 24 and same_sequence(c, &head)
+        if (not same_side(view, i) and ras_kind(&head) in (6, 9, 12, 15, 18, 21) and same_sequence(c, &head)
                 and (kind == ras_kind(&head) + 1 or kind == ras_kind(&head) + 2)):
             return YES
     return MORE

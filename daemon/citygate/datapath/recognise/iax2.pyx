@@ -8,7 +8,8 @@ and has the version element 2 (6.2), REGREQ a user name (6.1), POKE no elements 
 What begins a call or registration is sure by its elements, which must fill the datagram. A call met in its middle needs
 two full frames, one each way, that have each other's call numbers. Media rides in the same flow as mini frames.
 
-Misses: a call met in its middle until both ends sent a full frame; encrypted frames of such a call.
+Misses: a call met in its middle until both ends sent a full frame, or whose ends chose the same number; encrypted
+frames of such a call.
 Budget: the flow's packets.
 """
 from libc.stddef cimport size_t
@@ -56,7 +57,9 @@ cdef bint full_frame(const Cursor* c) noexcept nogil:
 
 
 cdef bint of_one_call(const Cursor* a, const Cursor* b) noexcept nogil:
-    return u16(a, 0) & ~FULL == u16(b, 2) & ~RETRY and u16(b, 0) & ~FULL == u16(a, 2) & ~RETRY
+    """Each has the other's number. The same number at both ends is chance in a call, and a fixed mark elsewhere."""
+    return (u16(a, 0) & ~FULL != u16(a, 2) & ~RETRY and u16(a, 0) & ~FULL == u16(b, 2) & ~RETRY
+            and u16(b, 0) & ~FULL == u16(a, 2) & ~RETRY)
 
 
 cdef bint begins(const View* view) noexcept nogil:

@@ -6,12 +6,14 @@ Facts: IKE header RFC 7296 (3.1) and RFC 2408 (3.1), its length being the datagr
 UDP-ESP: an SPI that is not zero and a sequence number that starts at 1 RFC 4303 (2.1, 2.2); over TCP a stream that
 begins with IKETCP RFC 8229 (4); ESP and AH are IP protocols 50 and 51.
 
-Misses: ESP in UDP on other ports than 4500 whose IKE was not seen; a flow of keep-alives only.
+Misses: ESP in UDP on other ports than 4500 whose IKE was not seen, or without a cipher (RFC 2410); a flow of
+keep-alives only.
 Budget: one datagram of IKE; UDP-ESP two of one side.
 """
 from libc.stdint cimport uint8_t, uint32_t
 
 from citygate.datapath.cursor cimport Cursor, after, same, u8, u16, u32
+from citygate.datapath.recognise.encrypted cimport chosen_by_chance, looks_encrypted
 from citygate.datapath.recognise.history cimport head_of, port_is, same_side
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
 
@@ -61,13 +63,16 @@ cdef bint ike(const Cursor* c, uint32_t length, bint usual_port) noexcept nogil:
 
 
 cdef Answer udp_esp(const View* view, Found* found) noexcept nogil:
-    """On port 4500: the same SPI again, its number risen."""
+    """On port 4500: the same SPI again, its number risen, then what looks like chance, as does the SPI."""
     cdef const Cursor* c = &view.data
+    cdef Cursor sealed = after(c, 8)
     cdef Cursor head
     cdef uint32_t i
     if view.length < ESP_MIN or u32(c, 0) < SPI_MIN or u32(c, 4) == 0:
         return NO
     found.why = b"esp in udp"
+    if not chosen_by_chance(u32(c, 0)) or not looks_encrypted(&sealed):
+        return MORE
     for i in range(view.seen_count):
         head = head_of(view, i)
         if (same_side(view, i) and u32(&head, 0) == u32(c, 0)

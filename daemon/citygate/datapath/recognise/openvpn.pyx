@@ -20,7 +20,8 @@ Budget: the first datagram as a rule; data packets four of one side; scrambled t
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint32_t
 
-from citygate.datapath.cursor cimport Cursor, has, part, u8, u16, u32
+from citygate.datapath.cursor cimport Cursor, after, has, part, u8, u16, u32
+from citygate.datapath.recognise.encrypted cimport chosen_by_chance, looks_encrypted
 from citygate.datapath.recognise.history cimport head_of, same_side
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
 
@@ -61,6 +62,11 @@ cdef bint replay_at(const Cursor* m, size_t at) noexcept nogil:
     return 1 <= u32(m, at) <= EARLY and u32(m, at + 4) >= TIME_MIN
 
 
+cdef bint session_at(const Cursor* m, size_t at) noexcept nogil:
+    """A session id, which is random."""
+    return chosen_by_chance(u32(m, at)) and chosen_by_chance(u32(m, at + 4))
+
+
 cdef bint client_reset(const Cursor* m, size_t length, Found* found) noexcept nogil:
     """HARD_RESET_CLIENT, told by length and the fields that length puts in the clear."""
     cdef uint8_t opcode = u8(m, 0) >> 3
@@ -76,7 +82,7 @@ cdef bint client_reset(const Cursor* m, size_t length, Found* found) noexcept no
     if length >= PLAIN_CLIENT and u8(m, length - 5) == 0 and u32(m, length - 4) == 0:
         if length == PLAIN_CLIENT:
             found.why = b"openvpn client reset"
-            return u32(m, 1) != 0
+            return session_at(m, 1)
         if length > PLAIN_CLIENT + REPLAY and hmac_size(length - PLAIN_CLIENT - REPLAY) and replay_at(m, length - 13):
             found.why = b"openvpn client reset, tls-auth"
             return True
@@ -92,7 +98,7 @@ cdef bint server_reset(const Cursor* m, size_t length, Found* found) noexcept no
     if (length >= PLAIN_SERVER and u8(m, length - 17) == 1 and u32(m, length - 16) == 0 and u32(m, length - 4) == 0):
         if length == PLAIN_SERVER:
             found.why = b"openvpn server reset"
-            return u32(m, 1) != 0
+            return session_at(m, 1) and session_at(m, length - 12)
         if length > PLAIN_SERVER + REPLAY and hmac_size(length - PLAIN_SERVER - REPLAY) and replay_at(m, length - 25):
             found.why = b"openvpn server reset, tls-auth"
             return True
@@ -120,7 +126,9 @@ cdef bint answers_session(const View* view, const Cursor* m, size_t skip, Found*
 
 
 cdef Answer data_packets(const View* view, const Cursor* m, Found* found) noexcept nogil:
-    """DATA_V2 with an AEAD cipher: the same four bytes, then a packet id that rises by one, over four datagrams."""
+    """DATA_V2 with an AEAD cipher: the same four bytes, then a packet id that rises by one, over four datagrams, then
+    what looks like chance: many a telemetry datagram begins with a letter, a number and a counter."""
+    cdef Cursor sealed = after(m, 8)
     cdef Cursor head
     cdef uint32_t i
     cdef uint32_t run = 1
@@ -136,7 +144,7 @@ cdef Answer data_packets(const View* view, const Cursor* m, Found* found) noexce
                 last = u32(&head, 4)
     if run > 1 and u32(m, 4) != last + 1 and view.payloads == view.seen_count:
         return MORE
-    return YES if run >= 4 and u32(m, 4) > last else MORE
+    return YES if run >= 4 and u32(m, 4) > last and looks_encrypted(&sealed) else MORE
 
 
 cdef bint reset_size(size_t length) noexcept nogil:

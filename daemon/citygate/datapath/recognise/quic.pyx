@@ -24,7 +24,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from citygate.datapath.cursor cimport Cursor, after, has, over, part, same, u8, u32, u64
 from citygate.datapath.recognise.google_hello cimport google_hello, google_message
-from citygate.datapath.recognise.history cimport head_of, port_is, same_side
+from citygate.datapath.recognise.history cimport head_of, same_side
 from citygate.datapath.recognise.quic_frames cimport crypto_frames, hello_of
 from citygate.datapath.recognise.quic_initial cimport PLAIN_MAX, open_initial
 from citygate.datapath.recognise.varint cimport varint
@@ -286,7 +286,7 @@ cdef Answer of_datagram(const View* view, Found* found) noexcept nogil:
 cdef Answer quic(const View* view, Found* found) noexcept nogil:
     cdef Answer answer = of_datagram(view, found)
     cdef Cursor offer = over(found.alpn, found.alpn_length)
-    if answer == YES and (port_is(view, 853) or same(&offer, 0, b"doq", 3)):
+    if answer == YES and (view.server_port == 853 or same(&offer, 0, b"doq", 3)):
         found.protocol = DNS_OVER_TLS
         found.rank = FINAL
     return answer

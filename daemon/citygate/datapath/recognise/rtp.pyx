@@ -7,9 +7,10 @@ RFC 5506; SRTP leaves both headers in the clear RFC 3711 (3.1, 3.4). WhatsApp's 
 0xDEBE, which the IETF's 0xBEDE (RFC 8285) turned round (WACRG, "WARP, STUN, and relay media transport"); FaceTime's
 media goes between two ports of those Apple lists for it (support.apple.com/103229, UDP 16393 to 16402).
 
-RTP has no magic number: three packets of one side must agree, on the source and in a rising sequence number. An RTCP
-compound of two packets or more that fills its datagram is sure by itself. RTCP is a guess, since RTP may share its
-socket (RFC 5761). Media after DTLS keeps that name: it is one session.
+RTP has no magic number: three packets of one side must agree, on the source and in a rising sequence number, with
+timestamps that a media clock may give, since a game's or a sensor's packets have a mark, a counter and a number of
+their own too. An RTCP compound of two packets or more that fills its datagram is sure by itself. RTCP is a guess, since
+RTP may share its socket (RFC 5761). Media after DTLS keeps that name: it is one session.
 Misses: RTP over TCP; fewer than three packets a side; which application it is of, where it does not show, such as
 Discord's voice met in its middle (payload type 120, as others use); T.38 (UDPTL) that no signalling announced.
 Budget: nine datagrams, the flow's first or, of a flow guessed to be STUN, its latest.
@@ -17,7 +18,7 @@ Budget: nine datagrams, the flow's first or, of a flow guessed to be STUN, its l
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from citygate.datapath.cursor cimport Cursor, has, u8, u16, u32
+from citygate.datapath.cursor cimport Cursor, has, part, u8, u16, u32
 from citygate.datapath.recognise.history cimport head_of, same_side
 from citygate.datapath.recognise.sockets cimport of_socket
 from citygate.datapath.view cimport (
@@ -33,6 +34,9 @@ cdef enum:
     EXTENSION = 0x10
     AGREEING = 3            # packets of one source
     STEP_MAX = 16           # how far the sequence number may run ahead: loss, reordering
+    CLOCK_MAX = 0x800000    # ticks between two packets: a minute and a half of 90000 Hz
+    AUDIO_LAST = 18         # static types of audio (RFC 3551, 6)
+    AUDIO_STEP = 40         # five milliseconds of 8000 Hz
     SENDER_REPORT = 200
     RECEIVER_REPORT = 201
     WHATSAPP_EXTENSION = 0xDEBE
@@ -41,9 +45,27 @@ cdef enum:
 
 
 cdef bint media_type(uint8_t kind) noexcept nogil:
-    """Any payload type but those that RTCP's types look like: the unassigned ones from 35 on serve as dynamic too."""
+    """Any payload type but 64 to 95, which RTCP's types look like (RFC 5761, 4): the unassigned ones from 35 on serve
+    as dynamic too."""
     kind &= 0x7F
-    return kind <= 63 or kind >= 77
+    return kind <= 63 or kind >= 96
+
+
+cdef bint clock_holds(const Cursor* a, const Cursor* b) noexcept nogil:
+    """Whether the timestamps of two packets in a row may be a media clock's: the same, or near each other and more than
+    a counter would give; of audio's static types at least five milliseconds a packet (RFC 3551, 4.5: 8000 Hz)."""
+    cdef uint32_t step = u32(b, 4) - u32(a, 4)
+    cdef uint32_t packets = <uint16_t>(u16(b, 2) - u16(a, 2))
+    if step > <uint32_t>0x7FFFFFFF:
+        step = 0 - step
+    if step == 0:
+        return True
+    return step < CLOCK_MAX and step >= (AUDIO_STEP * packets if u8(b, 1) & 0x7F <= AUDIO_LAST else packets + 1)
+
+
+cdef bint same_contributors(const Cursor* a, const Cursor* b) noexcept nogil:
+    """The count of contributing sources, and the first of them."""
+    return u8(a, 0) & 0x0F == u8(b, 0) & 0x0F and (u8(a, 0) & 0x0F == 0 or u32(a, HEADER) == u32(b, HEADER))
 
 
 cdef bint header_holds(const View* view) noexcept nogil:
@@ -69,13 +91,14 @@ cdef bint facetime_ports(const View* view) noexcept nogil:
 cdef Answer media(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
     cdef Cursor head
+    cdef Cursor before = part(c, 0, 0)
     cdef uint32_t i
     cdef uint32_t agree = 1
     cdef uint16_t last
     cdef uint16_t step
     cdef bint first = True
     cdef bint whatsapp = of_whatsapp(c)
-    if not (media_type(u8(c, 1)) and header_holds(view)):
+    if not (media_type(u8(c, 1)) and header_holds(view) and u32(c, 8)):
         return NO
     found.why = b"rtp packets of one source in sequence"
     last = 0
@@ -83,19 +106,20 @@ cdef Answer media(const View* view, Found* found) noexcept nogil:
         head = head_of(view, i)
         if not same_side(view, i) or u8(&head, 0) & VERSION != VERSION_2 or not media_type(u8(&head, 1)):
             continue
-        if u32(&head, 8) != u32(c, 8) or head.left < HEADER:
+        if u32(&head, 8) != u32(c, 8) or head.left < HEADER or not same_contributors(&head, c):
             continue
         step = u16(&head, 2) - last
-        if first or 1 <= step <= STEP_MAX:
+        if first or (1 <= step <= STEP_MAX and clock_holds(&before, &head)):
             agree += 1
             last = u16(&head, 2)
+            before = head
             first = False
             whatsapp |= of_whatsapp(&head)
     step = u16(c, 2) - last
     # Beyond the kept packets the distance grows with what was not kept; of a flow with a guess the latest are kept.
     if first or not 1 <= step <= STEP_MAX + (view.payloads - view.seen_count if view.guessed == NONE else 0):
         return MORE
-    if agree < AGREEING:
+    if agree < AGREEING or not clock_holds(&before, c):
         return MORE
     found.protocol = of_socket(view)
     if found.protocol != NONE:

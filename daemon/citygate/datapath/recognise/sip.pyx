@@ -54,9 +54,12 @@ cdef struct Message:
     Cursor call_id
 
 
-cdef bint field(const Cursor* c, size_t at, const char* lower, size_t size, uint8_t letter,
-                size_t* value) noexcept nogil:
+cdef inline bint field(const Cursor* c, size_t at, const char* lower, size_t size, uint8_t letter,
+                       size_t* value) noexcept nogil:
     """Whether a field of this name, or its one letter (0: none), begins there; ``value`` is then behind the colon."""
+    cdef uint8_t first = u8(c, at) | 32
+    if first != <uint8_t>lower[0] and first != letter:
+        return False
     if same_text(c, at, lower, size):
         at += size
     elif letter and u8(c, at) | 32 == letter:
@@ -171,7 +174,8 @@ cdef Answer read(const Cursor* c, Message* message) noexcept nogil:
             message.body = at + (1 if u8(c, at) == 10 else 2)
             break
         end = value_end(c, at)
-        read_field(c, at, end, message)
+        if end > at + 1:            # a name and its colon
+            read_field(c, at, end, message)
         at = end + 1
     if message.own:
         return YES

@@ -38,7 +38,8 @@ cdef enum:
     RESEND_SIZE = 23
     REQUEST_MIN = 18
     REQUEST_MAX = 400
-    ID_STEP_MAX = 10
+    ID_STEP = 2
+    LENGTH_FIELDS = 16      # bytes that a length in front may leave out
     CLIENT_HELLO = 56
     SERVER_HELLO = 32
     NOISE_MIN = 20
@@ -112,6 +113,16 @@ cdef bint fills_as_ber(const Cursor* c, uint32_t length) noexcept nogil:
             or (u8(c, 1) == 0x82 and u16(c, 2) + <uint32_t>4 == length))
 
 
+cdef bint as_coap(const Cursor* c) noexcept nogil:
+    """CoAP's version, token length and method (RFC 7252, 3): GET and PUT differ by two, and its ids rise."""
+    return u8(c, 0) >> 6 == 1 and u8(c, 0) & 0x0F <= 8 and 1 <= u8(c, 1) <= 7
+
+
+cdef bint as_length(const Cursor* c, uint32_t length) noexcept nogil:
+    """A length in front differs by two from one message to the next as well."""
+    return length <= u16(c, 0) + <uint32_t>LENGTH_FIELDS and u16(c, 0) <= length
+
+
 cdef bint names_destination(const View* view, size_t at) noexcept nogil:
     """Whether the four bytes at ``at`` are the IPv4 address this datagram goes to."""
     cdef Cursor to = over(view.server, 16)
@@ -152,7 +163,7 @@ cdef bint socket_rule(const View* view, Found* found) noexcept nogil:
     found.why = b"skype request, ids rising over one socket"
     if known_client(view, SKYPE_SOCKET, view.client_port, &last):
         step = <uint16_t>(u16(c, 0) - <uint16_t>(last >> 32))
-        if last & CERTAIN or (1 <= step <= ID_STEP_MAX and <uint32_t>last != <uint32_t>now_value):
+        if last & CERTAIN or (step == ID_STEP and <uint32_t>last != <uint32_t>now_value):
             remember(view)
             return True
     if view.endpoints != NULL:
@@ -183,7 +194,8 @@ cdef Answer skype_udp(const View* view, Found* found) noexcept nogil:
         if view.from_client and function(c) == REQUEST:
             remember(view)
         return YES
-    if function(c) != REQUEST or not REQUEST_MIN <= view.length <= REQUEST_MAX or fills_as_ber(c, view.length):
+    if (function(c) != REQUEST or not REQUEST_MIN <= view.length <= REQUEST_MAX or fills_as_ber(c, view.length)
+            or as_coap(c) or as_length(c, view.length)):
         return NO
     if view.from_client:
         return YES if socket_rule(view, found) else MORE

@@ -16,6 +16,7 @@ Budget: the flow's first nine datagrams.
 from libc.stdint cimport uint8_t, uint32_t
 
 from citygate.datapath.cursor cimport Cursor, u8, u32
+from citygate.datapath.recognise.encrypted cimport chosen_by_chance
 from citygate.datapath.recognise.history cimport head_of, port_is
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
 
@@ -28,12 +29,23 @@ cdef enum:
     MESSAGE_MAX = 400       # the frames are 29 and 56 bytes, a few of them together at most
 
 
+cdef bint text(const Cursor* c) noexcept nogil:
+    """Whether the id and the bytes behind it are all printable, as those of one random message in a thousand are."""
+    cdef size_t i
+    for i in range(ID + BEHIND):
+        if not 0x20 <= u8(c, i) <= 0x7e:
+            return False
+    return True
+
+
 cdef bint random_looking(uint32_t id) noexcept nogil:
-    """At least three different bytes: a counter, a type or a length has fewer in its first four."""
+    """At least three different bytes, one zero at most: a counter, a type or a length has fewer in its first four."""
     cdef uint8_t a = <uint8_t>(id >> 24)
     cdef uint8_t b = <uint8_t>(id >> 16)
     cdef uint8_t c = <uint8_t>(id >> 8)
     cdef uint8_t d = <uint8_t>id
+    if not chosen_by_chance(id):
+        return False
     return (a != b) + (a != c and b != c) + (a != d and b != d and c != d) >= 2
 
 
@@ -44,7 +56,7 @@ cdef bint constant_id(const View* view) noexcept nogil:
     cdef uint32_t i
     cdef uint32_t agree = 1
     cdef uint32_t differ = 0
-    if not random_looking(u32(c, 0)):
+    if not random_looking(u32(c, 0)) or text(c):
         return False
     for i in range(view.seen_count):
         head = head_of(view, i)

@@ -26,6 +26,7 @@ cdef enum:
     REFUSED_LAST = 93
     NAME_MAX = 255
     METHODS_MAX = 9         # RFC 1928 and IANA's list know nine
+    NO_AUTHENTICATION = 0
     NO_METHOD = 0xFF
 
 
@@ -60,7 +61,7 @@ cdef Answer client_5(const Cursor* c, Found* found) noexcept nogil:
     found.why = b"socks 5 greeting and request"
     if c.left == at or u8(c, at) == 1:      # name and password come before the request
         return MORE
-    if u8(c, at) != 5:
+    if u8(c, at) != 5 or not offers(c, NO_AUTHENTICATION):
         return NO
     if c.left < at + 4:
         return MORE
@@ -102,6 +103,9 @@ cdef Answer server_side(const View* view, Found* found) noexcept nogil:
     if u8(c, 0) == 5:
         if c.left < 2:
             return MORE
+        # The server waits for the request then.
+        if c.left > 2:
+            return NO
         found.why = b"socks 5 greeting and choice"
         for i in range(view.seen_count):
             head = head_of(view, i)

@@ -183,14 +183,45 @@ cdef bint old_type(uint16_t kind) noexcept nogil:
     return (kind & 0xFEEF) in (1, 2, 3, 4) and kind != 0x0010
 
 
-cdef bint old_attributes(const Cursor* c) noexcept nogil:
-    """At least one attribute, each of a type in use, and together exactly the message (RFC 3489, 11.2)."""
+cdef bint of_address(uint16_t kind) noexcept nogil:
+    return kind in (1, 2, 4, 5, 0x0B, 0x0E, 0x11, 0x12, 0x16, 0x20, 0x8020, 0x8023, 0x802B, 0x802C)
+
+
+cdef bint own_form(uint16_t kind) noexcept nogil:
+    """Of which ``old_attribute`` looks at more than the length."""
+    return of_address(kind) or kind == 3 or kind == MS_COOKIE
+
+
+cdef bint old_attribute(const Cursor* c, size_t at) noexcept nogil:
+    """A type in use, and of its size; addresses have a zero and a family, a change request has two bits."""
+    cdef uint16_t kind = u16(c, at)
+    cdef uint16_t length = u16(c, at + 2)
+    if of_address(kind):
+        return u8(c, at + 4) == 0 and ((length == 8 and u8(c, at + 5) == 1) or (length == 20 and u8(c, at + 5) == 2))
+    if kind == 3:
+        return length == 4 and u32(c, at + 4) & ~<uint32_t>6 == 0
+    if kind == 8:
+        return length == 20
+    if kind == MS_COOKIE:
+        return length == 4 and u32(c, at + 4) == <uint32_t>MS_COOKIE_VALUE
+    if kind in (0x0D, 0x10, 0x17, 0x19, 0x24, 0x8028):
+        return length == 4
+    return free_form(kind) and length & 3 == 0
+
+
+cdef bint free_form(uint16_t kind) noexcept nogil:
+    """User, password, error, realm and others whose content may be anything."""
+    return kind in (6, 7, 9, 0x0A, 0x13, 0x14, 0x15, 0x25) or 0x8000 <= kind <= 0x80FF or kind == 0xC001
+
+
+cdef bint old_attributes(const Cursor* c, bint* sure) noexcept nogil:
+    """At least one attribute, and together exactly the message (RFC 3489, 11.2). ``sure``: one has content of its own
+    form, so that a message of numbers, lengths and anything is not taken for STUN."""
     cdef size_t at = HEADER
-    cdef uint16_t kind
     while has(c, at, 4):
-        kind = u16(c, at)
-        if not (1 <= kind <= 0x26 or 0x8000 <= kind <= 0x80FF or kind == 0xC001) or u16(c, at + 2) & 3:
+        if not old_attribute(c, at):
             return False
+        sure[0] |= own_form(u16(c, at))
         at += 4 + <size_t>u16(c, at + 2)
     return at == c.left and at > HEADER
 
@@ -212,13 +243,14 @@ cdef Answer old_message(const View* view, Found* found) noexcept nogil:
     cdef uint16_t kind = u16(c, 0)
     cdef Cursor head
     cdef uint32_t i
+    cdef bint sure = False
     if not old_type(kind):
         return NO
     if of_zoom(c):
         found.why = b"stun attribute of zoom"
         return known(view, found, ZOOM)
     found.why = b"classic stun message"
-    if c.left > HEADER and not old_attributes(c):
+    if c.left > HEADER and not old_attributes(c, &sure):
         return NO
     for i in range(view.seen_count):
         head = head_of(view, i)
@@ -226,7 +258,7 @@ cdef Answer old_message(const View* view, Found* found) noexcept nogil:
                 and u32(&head, 4) == u32(c, 4) and u32(&head, 8) == u32(c, 8) and u32(&head, 12) == u32(c, 12)):
             found.why = b"classic stun request and answer"
             return unknown(found, False)
-    if c.left > HEADER or (port_is(view, 3478) and kind == 1):
+    if sure or (port_is(view, 3478) and kind == 1):
         return unknown(found, False)
     return MORE
 
@@ -236,23 +268,37 @@ cdef bint channel_sized(uint32_t wire, uint32_t length) noexcept nogil:
     return length != 0 and 4 + length <= wire <= 7 + length
 
 
-cdef Answer channel_data(const View* view, Found* found) noexcept nogil:
-    """One channel number, each length right and not all the same: a relay's traffic met in its middle."""
+cdef bint relayed_dtls(const Cursor* inside) noexcept nogil:
+    return 20 <= u8(inside, 0) <= 23 and u8(inside, 1) == 0xFE and u8(inside, 2) >= 0xFC
+
+
+cdef bint of_one_relay(const View* view, uint32_t i, const Cursor* inside) noexcept nogil:
+    """Whether earlier payload ``i`` is of the same channel, and both hold media of one source, or DTLS."""
     cdef const Cursor* c = &view.data
-    cdef Cursor head, inside
+    cdef Cursor head = head_of(view, i)
+    cdef Cursor other = after(&head, 4)
+    if (u16(&head, 0) != u16(c, 0) or not channel_sized(view.seen[i].length, u16(&head, 2))
+            or u16(&head, 2) == u16(c, 2)):
+        return False
+    if u8(inside, 0) & 0xC0 == 0x80 and u8(&other, 0) & 0xC0 == 0x80:
+        return has(&other, 8, 4) and u32(&other, 8) == u32(inside, 8)
+    return relayed_dtls(inside) and relayed_dtls(&other)
+
+
+cdef Answer channel_data(const View* view, Found* found) noexcept nogil:
+    """A relay's traffic met in its middle: STUN inside, or one channel number, each length right and not all the same,
+    and inside what WebRTC sends (RFC 7983). A letter, a number and a length begin messages of many a protocol."""
+    cdef const Cursor* c = &view.data
+    cdef Cursor inside = part(c, 4, u16(c, 2))
     cdef uint32_t i
     cdef uint32_t agree = 1
     cdef uint16_t app
     if not channel_sized(view.length, u16(c, 2)):
         return NO
     for i in range(view.seen_count):
-        head = head_of(view, i)
-        if (u16(&head, 0) == u16(c, 0) and channel_sized(view.seen[i].length, u16(&head, 2))
-                and u16(&head, 2) != u16(c, 2)):
-            agree += 1
-    if agree < CHANNEL_DATAGRAMS and view.guessed != TURN:
+        agree += of_one_relay(view, i, &inside)
+    if agree < CHANNEL_DATAGRAMS and view.guessed != TURN and not has_cookie(&inside):
         return MORE
-    inside = part(c, 4, u16(c, 2))
     app = application(&inside, found, False) if has_cookie(&inside) else <uint16_t>NONE
     if app != NONE:
         return known(view, found, app)

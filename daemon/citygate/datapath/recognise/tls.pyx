@@ -20,7 +20,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from citygate.datapath.cursor cimport Cursor, copy, has, over, part, same, u8, u16, u24
 from citygate.datapath.recognise.certificate cimport certificate_host
 from citygate.datapath.recognise.client_hello cimport server_name
-from citygate.datapath.recognise.history cimport head_of, port_is, same_side
+from citygate.datapath.recognise.history cimport head_of, same_side
 from citygate.datapath.view cimport (
     DNS_OVER_TLS, FINAL, GUESS_CARRIER, IMAP, MORE, NO, NONE, POP3, SMTP, YES, Answer, Found, View,
 )
@@ -183,15 +183,18 @@ cdef Answer running(const View* view, Found* found) noexcept nogil:
 
 
 cdef uint16_t carried(const View* view, const Found* found) noexcept nogil:
-    """What the TLS is for, where client or port say so; else what it is."""
+    """What the TLS is for, where client or port say so; else what it is.
+
+    The server's port alone: a client takes what port it likes, and would choose its name with it.
+    """
     cdef Cursor offer = over(found.alpn, found.alpn_length)
-    if port_is(view, 853) or (offer.left == 3 and same(&offer, 0, b"dot", 3)):
+    if view.server_port == 853 or (offer.left == 3 and same(&offer, 0, b"dot", 3)):
         return DNS_OVER_TLS
-    if port_is(view, 465):
+    if view.server_port == 465:
         return SMTP
-    if port_is(view, 993):
+    if view.server_port == 993:
         return IMAP
-    if port_is(view, 995):
+    if view.server_port == 995:
         return POP3
     return found.protocol
 

@@ -7,13 +7,14 @@ little-endian, and is padded to 16 bytes. The last 16 bytes of a handshake messa
 
 Cloudflare's WARP puts a client's number into the three zero bytes; such a handshake is known by the empty second MAC.
 
-Misses: variants with sizes of their own or with junk before the handshake (AmneziaWG); WARP's data without handshake.
+Misses: variants with sizes of their own or with junk before the handshake (AmneziaWG); WARP's data without handshake;
+a flow met in its middle that carries only keep-alives.
 Budget: the handshake's first message as a rule; transport data three of one side.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from citygate.datapath.cursor cimport Cursor, part, u8, u32, u64
-from citygate.datapath.recognise.encrypted cimport looks_encrypted
+from citygate.datapath.cursor cimport Cursor, after, part, u8, u32, u64
+from citygate.datapath.recognise.encrypted cimport chosen_by_chance, looks_encrypted
 from citygate.datapath.recognise.history cimport head_of, port_is, same_side
 from citygate.datapath.view cimport MORE, NO, YES, Answer, Found, View
 
@@ -26,6 +27,7 @@ cdef enum:
     INITIATION_SIZE = 148
     RESPONSE_SIZE = 92
     COOKIE_SIZE = 64
+    TRANSPORT_HEADER = 16
     TRANSPORT_MIN = 32
     USUAL_PORT = 51820
     AGREEING = 3
@@ -38,9 +40,11 @@ cdef bint no_cookie(const Cursor* c, uint32_t size) noexcept nogil:
 
 
 cdef bint initiated(const View* view, uint32_t receiver) noexcept nogil:
-    """Whether the other side sent an initiation or response with this index as its own."""
+    """Whether the other side sent an initiation or response with this index, a random one, as its own."""
     cdef Cursor head
     cdef uint32_t i
+    if not chosen_by_chance(receiver):
+        return False
     for i in range(view.seen_count):
         head = head_of(view, i)
         if not same_side(view, i) and u32(&head, 4) == receiver and (
@@ -51,8 +55,11 @@ cdef bint initiated(const View* view, uint32_t receiver) noexcept nogil:
 
 
 cdef Answer handshake(const View* view, bint own_index, Found* found) noexcept nogil:
-    """Type and size fit. Sure by the empty second MAC, an index both sides know, a repetition, or the usual port."""
+    """Type and size fit. Sure by the empty second MAC, an index both sides know, or keys that look like chance and with
+    them a repetition of the initiation or the usual port (without them, that port at both ends): a struct of the same
+    size may begin with the same number."""
     cdef const Cursor* c = &view.data
+    cdef Cursor keys = after(c, 8)
     cdef Cursor head
     cdef uint32_t i
     if u32(c, 4) == 0:
@@ -62,10 +69,14 @@ cdef Answer handshake(const View* view, bint own_index, Found* found) noexcept n
         return YES
     if u8(c, 0) != INITIATION and initiated(view, u32(c, 4 if u8(c, 0) == COOKIE else 8)):
         return YES
+    if view.client_port == USUAL_PORT and view.server_port == USUAL_PORT:
+        return YES
+    if not chosen_by_chance(u32(c, 4)) or not looks_encrypted(&keys):
+        return NO
     for i in range(view.seen_count):
         head = head_of(view, i)
-        if same_side(view, i) and u32(&head, 0) == u32(c, 0) and view.seen[i].length == view.length \
-                and u64(&head, 8) != u64(c, 8):
+        if u8(c, 0) == INITIATION and same_side(view, i) and u32(&head, 0) == u32(c, 0) \
+                and view.seen[i].length == view.length and u64(&head, 8) != u64(c, 8):
             return YES
     return YES if port_is(view, USUAL_PORT) else MORE
 
@@ -77,7 +88,9 @@ cdef uint64_t counter(const Cursor* c) noexcept nogil:
 
 
 cdef Answer transport(const View* view, Found* found) noexcept nogil:
+    """Sure by an index that the other side gave itself; else by a run of counters over what looks like chance."""
     cdef const Cursor* c = &view.data
+    cdef Cursor sealed = after(c, TRANSPORT_HEADER)
     cdef Cursor head
     cdef uint32_t i
     cdef uint32_t run = 1
@@ -92,7 +105,9 @@ cdef Answer transport(const View* view, Found* found) noexcept nogil:
         if same_side(view, i) and u64(&head, 0) == u64(c, 0) and (run == 1 or 1 <= counter(&head) - last <= STEP_MAX):
             run += 1
             last = counter(&head)
-    if run == 1 or not 1 <= counter(c) - last <= STEP_MAX + view.payloads:
+    if not chosen_by_chance(u32(c, 4)):
+        return MORE
+    if run == 1 or not 1 <= counter(c) - last <= STEP_MAX + view.payloads or not looks_encrypted(&sealed):
         return MORE
     return YES if run >= AGREEING or (run == 2 and port_is(view, USUAL_PORT)) else MORE
 

@@ -28,6 +28,7 @@ cdef enum:
     FIRST_PORT = 8801
     LAST_PORT = 8810
     OPENING_LEAST = 35
+    ECHO = 35
     KEEP_ALIVE = 13
     AGREEING = 3
     USER_PORTS = 1024
@@ -88,7 +89,8 @@ cdef Answer media(const View* view, Found* found) noexcept nogil:
 
 
 cdef Answer opening(const View* view, Found* found) noexcept nogil:
-    """A request of type 1 or 3 and its echo as 2 or 4; without Zoom's port only the longer one is enough."""
+    """A request of type 1 or 3 and its echo as 2 or 4; without Zoom's port only the longer one is enough, and only in
+    the echo's size: numbered requests and answers with a transaction's id are common, so the third byte counts too."""
     cdef const Cursor* c = &view.data
     cdef Cursor head
     cdef uint8_t kind = u8(c, 0)
@@ -105,6 +107,8 @@ cdef Answer opening(const View* view, Found* found) noexcept nogil:
     for i in range(view.seen_count):
         head = head_of(view, i)
         if same_side(view, i) or u8(&head, 0) != kind - 1 or head.left < KEEP_ALIVE:
+            continue
+        if kind == 2 and not (u8(&head, 2) == 2 and u8(c, 2) == 1 and (zoom_port(view) or view.length == ECHO)):
             continue
         at = same_from
         while at < KEEP_ALIVE and u8(&head, at) == u8(c, at):
