@@ -32,7 +32,7 @@ from citygate.datapath.stream cimport Stream, exhausted, feed, keep, open_at
 from citygate.datapath.tally cimport add
 from citygate.datapath.view cimport (
     ALPN, DNS, DNS_OVER_TLS, DTLS, ENCRYPTED, FINAL, HEAD, HTTP, ICMP, MORE, NONE, PROTOCOLS, QUIC, SEEN, SIGNATURE,
-    TLS, UNKNOWN, YES, Answer, Found, Seen, View,
+    TLS, UNKNOWN, WEBRTC, YES, Answer, Found, Seen, View,
 )
 
 cdef enum:
@@ -403,8 +403,8 @@ cdef inline bint shows_name(const Found* found) noexcept nogil:
 
 
 cdef inline bint carries_sites(uint16_t protocol) noexcept nogil:
-    return protocol in (<uint16_t>TLS, <uint16_t>HTTP, <uint16_t>QUIC, <uint16_t>DNS, <uint16_t>DTLS, <uint16_t>UNKNOWN,
-                        <uint16_t>ENCRYPTED)
+    return protocol in (<uint16_t>TLS, <uint16_t>HTTP, <uint16_t>QUIC, <uint16_t>DNS, <uint16_t>DTLS, <uint16_t>WEBRTC,
+                        <uint16_t>UNKNOWN, <uint16_t>ENCRYPTED)
 
 
 cdef void record(Core* core, const Flow* flow, const View* view, const Found* found, uint16_t service,

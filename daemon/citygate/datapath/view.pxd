@@ -88,6 +88,7 @@ cdef enum Protocol:
     TINC
     IRC
     TFTP
+    WEBRTC
     PROTOCOLS      # how many
 
 

@@ -18,6 +18,7 @@ from tests.datapath.recognise.hellos import server_name
 
 FINAL, SESSION = 0, 2  # ranks
 SRTP = bytes.fromhex("000e 0005 0002 0001 00")  # RFC 5764, 4.1.1
+SECRET = bytes.fromhex("0017 0000")  # extended master secret, RFC 7627
 
 
 def record(content: bytes, kind: int = 22, epoch: int = 0, sequence: int = 0, version: int = 0xFEFD) -> bytes:
@@ -38,8 +39,8 @@ def fragment(kind: int, body: bytes, offset: int = 0, size: int | None = None, m
     )
 
 
-def hello_body(host: bytes | None = None, cookie: bytes = b"") -> bytes:
-    extensions = SRTP + (server_name(host) if host is not None else b"")
+def hello_body(host: bytes | None = None, cookie: bytes = b"", more: bytes = SECRET) -> bytes:
+    extensions = more + (server_name(host) if host is not None else b"")
     return (
         b"\xfe\xfd"
         + bytes(range(32))
@@ -167,6 +168,19 @@ def test_a_name_across_fragments(ends: tuple[str, str], order: tuple[int, ...]) 
 )
 def test_others_are_not_dtls(foreign: bytes) -> None:
     assert ask_both("dtls", foreign).answer == "no"
+
+
+@pytest.mark.parametrize("ends", ENDS)
+def test_a_hello_that_agrees_on_media_keys(ends: tuple[str, str]) -> None:
+    made = Classifier(naming(), endpoints=Shared())
+    hello = record(fragment(1, hello_body(more=SECRET + SRTP)), version=0xFEFF)
+    assert ask_both("dtls", hello).protocol == "webrtc"
+    answers = [
+        made.packet(udp(ends, 40000, 40001, hello), 1),
+        made.packet(udp(back(ends), 40001, 40000, record(fragment(11, bytes(3)))), 2),
+        made.packet(udp(ends, 40000, 40001, record(bytes(40), epoch=1)), 3),
+    ]
+    assert answers == [CLASS["webrtc"] | NOT_FINAL, CLASS["webrtc"] | NOT_FINAL, CLASS["webrtc"]]
 
 
 @pytest.mark.parametrize("ends", ENDS)

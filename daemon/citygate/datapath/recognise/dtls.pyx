@@ -8,6 +8,8 @@ the alternative names; records with a connection id RFC 9146 (4).
 
 All records of a datagram must be sound and fill it. A hello is a guess until the handshake ends: the certificate may
 name the server, and that name is then the flow's host. A ClientHello in fragments is put together for its server name.
+A hello that offers or takes SRTP keys (RFC 5764, 4.1) begins a call: the session is named webrtc.
+
 Misses: DTLS 1.3 met in its middle; version 0x0100 of old OpenSSL, which is AnyConnect's; a name in a certificate's
 later fragments.
 Budget: one datagram, 16 records of it; a ClientHello up to the stream budget.
@@ -18,8 +20,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from citygate.datapath.cursor cimport Cursor, after, find, has, part, u8, u16, u24
 from citygate.datapath.recognise.certificate cimport certificate_host
 from citygate.datapath.recognise.hostname cimport set_host
+from citygate.datapath.recognise.media cimport srtp_hello
 from citygate.datapath.stream cimport feed, keep, open_at
-from citygate.datapath.view cimport DTLS, GUESS_SESSION, NO, YES, Answer, Found, View
+from citygate.datapath.view cimport DTLS, GUESS_SESSION, NO, WEBRTC, YES, Answer, Found, View
 
 
 cdef enum:
@@ -197,7 +200,7 @@ cdef Answer dtls(const View* view, Found* found) noexcept nogil:
         at += RECORD + length
         if at >= c.left:
             break
-    found.protocol = DTLS
+    found.protocol = WEBRTC if view.guessed == WEBRTC or srtp_hello(c) else DTLS
     if ciphered:
         found.why = b"dtls session"
     elif opening:

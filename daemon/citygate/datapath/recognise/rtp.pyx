@@ -22,7 +22,7 @@ from citygate.datapath.cursor cimport Cursor, has, part, u8, u16, u32
 from citygate.datapath.recognise.history cimport head_of, same_side
 from citygate.datapath.recognise.sockets cimport of_socket
 from citygate.datapath.view cimport (
-    DTLS, FACETIME, GUESS_SESSION, MORE, NO, NONE, RTCP, RTP, WHATSAPP_CALL, YES, Answer, Found, View,
+    DTLS, FACETIME, GUESS_SESSION, MORE, NO, NONE, RTCP, RTP, WEBRTC, WHATSAPP_CALL, YES, Answer, Found, View,
 )
 
 
@@ -181,7 +181,7 @@ cdef Answer control(const View* view, Found* found) noexcept nogil:
 
 cdef Answer rtp(const View* view, Found* found) noexcept nogil:
     cdef const Cursor* c = &view.data
-    if u8(c, 0) & VERSION != VERSION_2 or c.left < 8 or view.guessed == DTLS:
+    if u8(c, 0) & VERSION != VERSION_2 or c.left < 8 or view.guessed == DTLS or view.guessed == WEBRTC:
         return NO
     if u8(c, 1) == SENDER_REPORT or u8(c, 1) == RECEIVER_REPORT:
         return control(view, found)

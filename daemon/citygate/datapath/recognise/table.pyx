@@ -85,7 +85,7 @@ PROTOCOL_NAMES = (
     "messenger-call", "mumble", "openvpn", "wireguard", "ipsec", "l2tp", "pptp", "gre", "sstp", "softether",
     "anyconnect", "tor", "socks", "http-connect", "bittorrent", "edonkey", "gnutella", "dns-over-tls", "rdp", "smb",
     "netbios", "ftp", "smtp", "imap", "pop3", "ntp", "snmp", "mqtt", "dhcp", "ldap", "kerberos", "nfs", "radius",
-    "syslog", "icmp", "tinc", "irc", "tftp")
+    "syslog", "icmp", "tinc", "irc", "tftp", "webrtc")
 
 cdef Recogniser[MOST] ORDER
 cdef size_t COUNT = 0
