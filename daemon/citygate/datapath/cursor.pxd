@@ -8,6 +8,9 @@ compared as ``n > left - at`` after ``at > left``, so no sum can wrap.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memchr
 
+cdef extern from "string.h" nogil:
+    void* memmem(const void* haystack, size_t size, const void* needle, size_t needle_size)     # glibc, musl, BSD
+
 
 cdef struct Cursor:
     const uint8_t* start
@@ -102,6 +105,18 @@ cdef inline size_t find(const Cursor* c, size_t at, uint8_t byte) noexcept nogil
     if at >= c.left:
         return c.left
     hit = memchr(c.start + at, byte, c.left - at)
+    return c.left if hit == NULL else <size_t>(<const uint8_t*>hit - c.start)
+
+
+cdef inline size_t find_bytes(const Cursor* c, size_t at, const void* bytes, size_t size) noexcept nogil:
+    """Offset of the first place from ``at`` on where these bytes stand, or ``left`` when there is none.
+
+    Takes time in proportion to what is searched, whatever it holds; ``find`` and ``same`` in turns do not.
+    """
+    cdef const void* hit
+    if at >= c.left:
+        return c.left
+    hit = memmem(c.start + at, c.left - at, bytes, size)
     return c.left if hit == NULL else <size_t>(<const uint8_t*>hit - c.start)
 
 

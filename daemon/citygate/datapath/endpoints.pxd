@@ -16,8 +16,9 @@ cdef enum Kind:
     SKYPE_HOST        # a client address (port 0) with a live Skype socket
     MEDIA             # a socket that signalling announced for media; value: the call's Protocol
     CALL              # a call by 16 bytes of its Call-ID's hash in place of an address (port 0); value: its Protocol
-    PEER              # an address and port that spoke BitTorrent or was listed as a peer by who did
+    PEER              # an address and port that somebody called or listed as a file-sharing peer; value: its Protocol
     DATA              # a socket announced for a data connection (FTP); value: its Protocol
+    SPEAKER           # an address and port that itself spoke a file-sharing protocol; value: its Protocol
     KINDS             # how many
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citygate.datapath.endpoints import Shared
+from citygate.datapath.recognise.table import ask
 from tests.datapath.recognise.feeding import TCP, ask_both, four_ways_tcp, four_ways_udp
 
 HASH = bytes(range(16, 32))
@@ -148,3 +149,17 @@ def test_other_datagrams(data: bytes) -> None:
 def test_random_bytes(mark: int, data: bytes, before: bytes) -> None:
     ask_both("edonkey", bytes([mark]) + data, earlier=[(before, False)])
     ask_both("edonkey", bytes([mark]) + data, ip_proto=TCP, earlier=[(before, False)])
+
+
+@pytest.mark.parametrize(("port", "answer"), [(53, "more"), (4672, "yes")])
+def test_a_strangers_search_names_nobodys_datagrams(port: int, answer: str) -> None:
+    """Who searches itself has peers, but not at a resolver."""
+    ping = b"\xe4\x60"
+    for family, client in ((4, "192.0.2.77"), (6, "2001:db8::77")):
+        endpoints = Shared()
+        ask("edonkey", KAD_SEARCH, family=family, server_port=port, endpoints=endpoints)
+        said = ask("edonkey", ping, family=family, client=client, server_port=port, endpoints=endpoints)
+        assert said.answer == "more"
+        ask("edonkey", KAD_SEARCH, family=family, client=client, client_port=4672, endpoints=endpoints)
+        said = ask("edonkey", ping, family=family, client=client, server_port=port, endpoints=endpoints)
+        assert said.answer == answer

@@ -99,6 +99,14 @@ def test_announcements(line: bytes, from_client: bool, port: int, family: int) -
     assert announced(line, from_client=from_client, family=family) == [port]
 
 
+@pytest.mark.parametrize("port", [53, 443, 1023])
+def test_no_system_port_is_announced(port: int) -> None:
+    shared = Shared()
+    line = b"227 Entering Passive Mode (198,51,100,1,%d,%d).\r\n" % divmod(port, 256)
+    assert ask_both("ftp", line, ip_proto=TCP, from_client=False, endpoints=shared).answer == "yes"
+    assert ask_both("ftp", b"\xff\xd8data", ip_proto=TCP, server_port=port, endpoints=shared).answer == "no"
+
+
 @pytest.mark.parametrize(
     "line",
     [

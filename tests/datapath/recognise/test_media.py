@@ -40,6 +40,9 @@ OPENVPN = b"\x38" + bytes(range(8)) + b"\x00\x00\x00\x00\x00"
 WIREGUARD = b"\x01\x00\x00\x00" + bytes(range(144))
 
 
+HEARD = (b"SIP/2.0 100 Trying", False)
+
+
 def udptl(sequence: int, primary: bytes = b"\x06") -> bytes:
     return struct.pack("!HB", sequence, len(primary)) + primary + b"\x00\x00"
 
@@ -137,9 +140,13 @@ class TestWhose:
         return "203.0.113.9" if family == 4 else "2001:db8:9::9"
 
     def endpoints(self, family: int) -> Shared:
+        return self.told(family, HEARD)
+
+    def told(self, family: int, *earlier: tuple[bytes, bool]) -> Shared:
         made = Shared()
         body = description(self.other(family), "m=audio 4000 RTP/AVP 0")
-        ask("sip", sip_message("INVITE sip:bob@example.com SIP/2.0", body), family=family, endpoints=made)
+        offer = sip_message("INVITE sip:bob@example.com SIP/2.0", body)
+        ask("sip", offer, family=family, earlier=earlier, endpoints=made)
         return made
 
     def test_the_one_it_was_told(self, family: int) -> None:
@@ -147,6 +154,10 @@ class TestWhose:
         assert announced(made, self.other(family), 4000)
         assert media_flow(made, SERVER[family], 5000, self.other(family), 4000).protocol == "sip"
         assert media_flow(made, self.other(family), 4000, SERVER[family], 5000).protocol == "sip"
+
+    @pytest.mark.parametrize("earlier", [(), ((b"INVITE sip:bob@example.com SIP/2.0\r\n", True),) * 7], ids=len)
+    def test_who_did_not_speak_is_told_nothing(self, family: int, earlier: tuple[tuple[bytes, bool], ...]) -> None:
+        assert not announced(self.told(family, *earlier), self.other(family), 4000)
 
     def test_others_media_keep_their_name(self, family: int) -> None:
         stranger = "192.0.2.77" if family == 4 else "2001:db8:7::7"
@@ -172,7 +183,8 @@ def test_an_announcement_ends(family: int) -> None:
 def test_addresses_of_no_host(address: str) -> None:
     endpoints = Shared()
     body = description(address, "m=audio 4000 RTP/AVP 0")
-    ask("sip", sip_message("INVITE sip:bob@example.com SIP/2.0", body), endpoints=endpoints)
+    offer = sip_message("INVITE sip:bob@example.com SIP/2.0", body)
+    ask("sip", offer, earlier=[HEARD], endpoints=endpoints)
     assert not announced(endpoints, address, 4000)
 
 
@@ -199,3 +211,17 @@ def test_a_call_from_its_invitation_to_its_end(ends: tuple[str, str], uri: str, 
     assert made.packet(udp(back(ends), 5001, 4001, SENDER_REPORT), 4) == CLASS[name]
     assert made.packet(udp(back(ends), 5060, 5060, bye), 5) == CLASS[name] | NOT_FINAL
     assert made.take_named(10)[1].why == "media announced in sip"
+
+
+@pytest.mark.parametrize("ends", ENDS)
+@pytest.mark.parametrize("relay_port", [3478, 5000])
+def test_an_unasked_invitation_names_nothing_of_its_receivers(ends: tuple[str, str], relay_port: int) -> None:
+    relay = "203.0.113.9" if ends == ENDS[0] else "2001:db8:9::9"
+    stranger, victim = ends
+    made = Classifier(naming(), endpoints=Shared())
+    body = description(relay, f"m=audio {relay_port} RTP/AVP 0")
+    offer = sip_message("INVITE tel:+12025550100 SIP/2.0", body, To="<tel:+12025550100>")
+    assert made.packet(udp((stranger, victim), 5060, 5060, offer), 1) == CLASS["sip-pstn"] | NOT_FINAL
+    to_relay = (victim, relay)
+    answers = [made.packet(udp(to_relay, 4000, relay_port, data), 2) for data in (STUN, *map(rtp_packet, range(3)))]
+    assert CLASS["sip-pstn"] not in {answer & ~NOT_FINAL for answer in answers}

@@ -10,8 +10,8 @@ from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.recognise.table import ask
 from tests.datapath.names import CLASS, NOT_FINAL, naming
-from tests.datapath.packets import ACK, SYN, V4, V6, back, tcp, udp
-from tests.datapath.recognise.feeding import FAMILIES, TCP
+from tests.datapath.packets import ACK, DHT_PING, DNS_QUERY, SYN, V4, V6, back, tcp, udp
+from tests.datapath.recognise.feeding import FAMILIES, TCP, UDP
 
 NOISE = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(8))
 CLIENTS = {4: "192.0.2.9", 6: "2001:db8::9"}
@@ -19,6 +19,7 @@ PEERS = {4: "198.51.100.7", 6: "2001:db8:7::7"}
 RAW = {4: bytes([198, 51, 100, 7]), 6: bytes.fromhex("20010db8000700000000000000000007")}
 PORT = 6881
 HASH = bytes(range(20))
+PLAIN = b"\x13BitTorrent protocol" + bytes(48)
 
 
 def handshake(family: int, endpoints: Shared, data: bytes = NOISE, *, port: int = PORT, sent: bool = True) -> str:
@@ -28,6 +29,18 @@ def handshake(family: int, endpoints: Shared, data: bytes = NOISE, *, port: int 
     )  # fmt: skip
     assert not said.rank
     return said.answer
+
+
+def with_speaker(*families: int) -> Shared:
+    """The client of ``handshake`` spoke BitTorrent, to somebody."""
+    endpoints = Shared()
+    for family in families:
+        speak(family, endpoints)
+    return endpoints
+
+
+def speak(family: int, endpoints: Shared) -> None:
+    assert ask("bittorrent", DHT_PING, family=family, client=CLIENTS[family], endpoints=endpoints).answer == "yes"
 
 
 def compact(family: int) -> bytes:
@@ -46,7 +59,7 @@ ASKING = b"d1:ad2:id20:" + HASH + b"9:info_hash20:" + HASH + b"e1:q9:get_peers1:
 @pytest.mark.parametrize("family", FAMILIES)
 class TestWhereFrom:
     def test_the_dht(self, family: int) -> None:
-        endpoints = Shared()
+        endpoints = with_speaker(family)
         assert handshake(family, endpoints) == "no"
         asked = ask("bittorrent", ASKING, family=family, endpoints=endpoints)
         assert (asked.answer, asked.rank > 0) == ("yes", True)
@@ -58,7 +71,7 @@ class TestWhereFrom:
         assert handshake(family, endpoints, port=PORT + 1) == "no"
 
     def test_a_udp_tracker(self, family: int) -> None:
-        endpoints = Shared()
+        endpoints = with_speaker(family)
         connect = bytes.fromhex("0000041727101980 00000000 11223344")
         asked = ask("bittorrent", connect, family=family, endpoints=endpoints)
         assert (asked.answer, asked.rank > 0) == ("yes", True)
@@ -71,18 +84,18 @@ class TestWhereFrom:
 
     def test_a_plain_connection(self, family: int) -> None:
         endpoints = Shared()
-        assert handshake(family, endpoints, b"\x13BitTorrent protocol" + bytes(48)) == "yes"
+        assert handshake(family, endpoints, PLAIN) == "yes"
         assert handshake(family, endpoints) == "yes"
 
     def test_its_udp_socket(self, family: int) -> None:
-        endpoints = Shared()
+        endpoints = with_speaker(family)
         syn = bytes.fromhex("41000053 10eeb2f0 00000000 00100000 e7f50000")
         ask("bittorrent", syn, family=family, server=PEERS[family], server_port=PORT, endpoints=endpoints)
         assert handshake(family, endpoints) == "yes"
 
 
 def test_a_tracker_over_http() -> None:
-    endpoints = Shared()
+    endpoints = with_speaker(4)
     request = b"GET /announce?info_hash=%aa7i&port=1 HTTP/1.1\r\n\r\n"
     asked = ask("bittorrent", request, ip_proto=TCP, endpoints=endpoints)
     assert (asked.answer, asked.rank > 0) == ("yes", True)
@@ -110,17 +123,17 @@ def keys(four: bytes, six: bytes) -> bytes:
 
 @pytest.mark.parametrize("four", [b"", bytes([203, 0, 113, 1, 26, 225])])
 def test_a_tracker_with_peers_of_both_families(four: bytes) -> None:
-    endpoints = Shared()
+    endpoints = with_speaker(*FAMILIES)
     assert answered(keys(four, compact(6)), endpoints) == ("yes", True)
     assert handshake(6, endpoints) == "yes"
     assert handshake(4, endpoints) == "no"
-    endpoints = Shared()
+    endpoints = with_speaker(*FAMILIES)
     assert answered(keys(compact(4), compact(6)), endpoints) == ("yes", True)
     assert handshake(4, endpoints) == handshake(6, endpoints) == "yes"
 
 
 def test_a_tracker_with_peers_of_ipv6_alone() -> None:
-    endpoints = Shared()
+    endpoints = with_speaker(*FAMILIES)
     assert answered(b"d8:intervali60e6:peers618:" + compact(6) + b"e", endpoints) == ("yes", True)
     assert handshake(6, endpoints) == "yes"
 
@@ -135,7 +148,7 @@ def test_a_trackers_answer_is_final_when_its_last_list_has_come() -> None:
 
 
 def test_a_trackers_list_ends_where_its_length_says() -> None:
-    endpoints = Shared()
+    endpoints = with_speaker(*FAMILIES)
     assert answered(b"d5:peers5:" + compact(4) + b"e", endpoints) == ("yes", True)
     assert handshake(4, endpoints) == "no"
     assert answered(b"d5:peers7:" + compact(4) + b"e", endpoints) == ("yes", False)
@@ -151,7 +164,7 @@ def test_a_tracker_without_a_list_as_a_string(body: bytes) -> None:
 class TestToAPeer:
     @staticmethod
     def known(family: int) -> Shared:
-        endpoints = Shared()
+        endpoints = with_speaker(family)
         ask("bittorrent", values(family), family=family, endpoints=endpoints)
         return endpoints
 
@@ -174,11 +187,84 @@ class TestToAPeer:
 
     def test_twenty_minutes(self, family: int) -> None:
         endpoints = self.known(family)
-        said = ask(
-            "bittorrent", NOISE, family=family, ip_proto=TCP, server=PEERS[family], server_port=PORT,
-            endpoints=endpoints, now=1_200_001,
+        for now, answer in ((1_199_999, "yes"), (1_200_001, "no")):
+            said = ask(
+                "bittorrent", NOISE, family=family, ip_proto=TCP, client=CLIENTS[family], server=PEERS[family],
+                server_port=PORT, endpoints=endpoints, now=now,
+            )  # fmt: skip
+            assert said.answer == answer
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+class TestWhosePeers:
+    """What somebody sent to a host, or said of it, names its flows with those alone that speak BitTorrent."""
+
+    def told(self, family: int, port: int) -> Shared:
+        """Somebody, who is not the client of ``handshake``, called this port in all ways and listed it."""
+        endpoints = Shared()
+        listing = values(family).replace(PORT.to_bytes(2, "big"), port.to_bytes(2, "big"))
+        syn = bytes.fromhex("41000053 10eeb2f0 00000000 00100000 e7f50000")
+        for data, proto in ((DHT_PING, UDP), (listing, UDP), (syn, UDP), (PLAIN, TCP)):
+            said = ask(
+                "bittorrent", data, family=family, ip_proto=proto, server=PEERS[family], server_port=port,
+                endpoints=endpoints,
+            )  # fmt: skip
+            assert said.answer == "yes"
+        return endpoints
+
+    def test_not_of_who_never_spoke(self, family: int) -> None:
+        endpoints = self.told(family, PORT)
+        assert handshake(family, endpoints) == "no"
+        speak(family, endpoints)
+        assert handshake(family, endpoints) == "yes"
+
+    @pytest.mark.parametrize("port", [53, 443, 1023])
+    def test_no_system_port(self, family: int, port: int) -> None:
+        endpoints = self.told(family, port)
+        speak(family, endpoints)
+        assert handshake(family, endpoints, port=port) == "no"
+
+    def test_of_a_socket_that_spoke_itself(self, family: int) -> None:
+        endpoints = Shared()
+        ask("bittorrent", DHT_PING, family=family, client=PEERS[family], client_port=PORT, endpoints=endpoints)
+        assert handshake(family, endpoints) == "yes"
+        assert handshake(family, endpoints, port=PORT + 1) == "no"
+
+    def test_a_tcp_clients_port_is_no_peer(self, family: int) -> None:
+        endpoints = Shared()
+        ask(
+            "bittorrent", PLAIN, family=family, ip_proto=TCP, client=PEERS[family], client_port=PORT,
+            endpoints=endpoints,
         )  # fmt: skip
-        assert said.answer == "no"
+        assert handshake(family, endpoints) == "no"
+
+    def test_who_answers_a_strangers_tracker_request_did_not_speak(self, family: int) -> None:
+        endpoints = self.told(family, PORT)
+        connect = bytes.fromhex("0000041727101980 00000000 11223344")
+        request = b"GET /announce?info_hash=%aa7i&port=1 HTTP/1.1\r\n\r\n"
+        for asked, answer, proto in ((connect, DNS_QUERY, UDP), (request, b"HTTP/1.1 404 No\r\n\r\n", TCP)):
+            for data, sent, guessed in ((asked, True, "none"), (answer, False, "bittorrent")):
+                said = ask(
+                    "bittorrent", data, family=family, ip_proto=proto, server=CLIENTS[family], from_client=sent,
+                    guessed=guessed, endpoints=endpoints,
+                )  # fmt: skip
+                assert said.answer == "yes"
+        assert handshake(family, endpoints) == "no"
+
+
+@pytest.mark.parametrize("ends", (V4, V6))
+@pytest.mark.parametrize("query", [0x0100, 0x1100, 0x2100, 0x3100])
+def test_dns_keeps_its_name(ends: tuple[str, str], query: int) -> None:
+    """Its first bytes may be those of uTP: not even a host that speaks BitTorrent has a peer at port 53."""
+    client, resolver = ends
+    somebody = "10.9.0.77" if ends is V4 else "fd09::77"
+    made = Classifier(naming(), endpoints=Shared())
+    made.packet(udp((somebody, resolver), 6881, 53, DHT_PING), 1)
+    made.packet(udp((somebody, client), 6881, 40001, DHT_PING), 1)
+    made.packet(udp((client, somebody), 40000, 6881, DHT_PING), 2)
+    for port in (40001, 40002):
+        answer = made.packet(udp(ends, port, 53, query.to_bytes(2, "big") + DNS_QUERY[2:]), 3)
+        assert answer & ~NOT_FINAL == CLASS["dns"]
 
 
 @pytest.mark.parametrize("ends", (V4, V6))

@@ -92,7 +92,10 @@ class TestFinal:
 class TestMedia:
     def tell(self, family: int, data: bytes, *, from_client: bool) -> Shared:
         endpoints = Shared()
-        ask("rtsp", data, family=family, ip_proto=TCP, from_client=from_client, endpoints=endpoints)
+        earlier = [] if from_client else [(setup("RTP/AVP;unicast"), True)]
+        ask(
+            "rtsp", data, family=family, ip_proto=TCP, from_client=from_client, earlier=earlier, endpoints=endpoints
+        )
         return endpoints
 
     def test_clients_ports(self, family: int) -> None:

@@ -11,13 +11,15 @@ from citygate.datapath.recognise.table import ask
 from tests.datapath.recognise.calls import announced, description, sip_message
 
 FIRST = "INVITE sip:bob@example.com SIP/2.0"
+HEARD = (b"SIP/2.0 100 Trying", False)  # the receiver spoke: other hosts' sockets may be announced to it
 V4 = "203.0.113.9"
 V6 = "2001:db8:9::9"
 
 
 def told(body: bytes, kind: str = "application/sdp", length: int | None = None, **fields: str) -> Shared:
     endpoints = Shared()
-    ask("sip", sip_message(FIRST, body, kind, **fields), length=length, endpoints=endpoints)
+    message = sip_message(FIRST, body, kind, **fields)
+    ask("sip", message, length=length, earlier=[HEARD], endpoints=endpoints)
     return endpoints
 
 
@@ -140,7 +142,7 @@ def test_cut_never_announces_half_a_number() -> None:
     half = (4, 40, 400, 4000)
     for size in range(len(whole)):
         endpoints = Shared()
-        ask("sip", whole[:size], length=len(whole), endpoints=endpoints)
+        ask("sip", whole[:size], length=len(whole), earlier=[HEARD], endpoints=endpoints)
         assert not any(announced(endpoints, address, port) for address in (V4, "203.0.113.0") for port in half)
         assert not announced(endpoints, "203.0.11.0", 40000)
     # The last line needs no end where the body is whole.

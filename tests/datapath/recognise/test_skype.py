@@ -8,10 +8,12 @@ import pytest
 
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.recognise.table import Asked, ask
+from tests.datapath.recognise.calls import packed
 from tests.datapath.recognise.feeding import TCP, ask_both, four_ways_tcp
 from tests.datapath.recognise.hellos import client_hello, record
 
 CLIENT = {4: "192.0.2.10", 6: "2001:db8::10"}
+STRANGER = {4: "192.0.2.77", 6: "2001:db8::77"}
 NODES = {4: ["198.51.100.1", "198.51.100.2", "203.0.113.3"], 6: ["2001:db8:1::1", "2001:db8:1::2", "2001:db8:1::3"]}
 dice = random.Random(7)
 
@@ -174,6 +176,55 @@ def test_fixed_hello_tells_of_its_node(family: int) -> None:
     table = Shared()
     assert peer(table, family, HELLO).answer == "yes"
     assert peer(table, family, NOISE, port=12350).answer == "yes"
+
+
+class TestNobodyIsMadeAHostByOthers:
+    """What a stranger sends names his own flows alone."""
+
+    MEDIA = b"\x11\x22\x0d" + bytes(60)
+
+    def is_host(self, told: Shared, family: int) -> bool:
+        names = {peer(told, family, NOISE, node=node).answer for node in range(3)}
+        return names != {"no"} or probe(told, family, 2, self.MEDIA).answer == "yes"
+
+    def test_by_a_refusal_of_nothing(self, family: int) -> None:
+        told = Shared()
+        refusal = REFUSAL[:3] + packed(CLIENT[family])[-4:] + REFUSAL[7:]
+        said = ask(
+            "skype", refusal, family=family, client=CLIENT[family], client_port=13021, server=NODES[family][0],
+            from_client=False, endpoints=told, earlier=[(bytes(30), True)],
+        )  # fmt: skip
+        assert (said.answer == "yes") == (family == 4)
+        assert not self.is_host(told, family)
+
+    def test_by_a_resend_to_a_node(self, family: int) -> None:
+        told = Shared()
+        for node in NODES[family]:
+            resend = RESEND[:8] + packed(node)[-4:] + RESEND[12:]
+            ask("skype", resend, family=family, client=STRANGER[family], server=node, endpoints=told)
+        assert not self.is_host(told, family)
+
+    def test_by_a_hello_or_an_answer(self, family: int) -> None:
+        told = Shared()
+        for node in NODES[family]:
+            ask("skype", HELLO, ip_proto=TCP, family=family, client=STRANGER[family], server=node, endpoints=told)
+            said = ask(
+                "skype", ANSWER, ip_proto=TCP, family=family, client=CLIENT[family], server=node, from_client=False,
+                endpoints=told,
+            )  # fmt: skip
+            assert said.answer == "yes"
+        assert not self.is_host(told, family)
+
+    def test_by_writing_to_one(self, family: int) -> None:
+        told = Shared()
+        for node, number in ((0, 100), (1, 102)):
+            ask(
+                "skype", request(number), family=family, client=STRANGER[family], client_port=13021,
+                server=NODES[family][node], endpoints=told,
+            )  # fmt: skip
+        how = {"client": CLIENT[family], "client_port": 13021, "server": STRANGER[family], "server_port": 13021}
+        assert ask("skype", request(7), family=family, endpoints=told, **how).answer == "yes"  # type: ignore[arg-type]
+        assert not self.is_host(told, family)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from citygate.datapath.endpoints import Shared
+from citygate.datapath.recognise.table import ask
 from tests.datapath.recognise.feeding import TCP, ask_both, four_ways_tcp
 
 NOISE = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(4))
@@ -52,3 +53,11 @@ def test_the_tunnel_of_a_node_seen() -> None:
 def test_random_bytes(data: bytes) -> None:
     ask_both("tinc", b"0 " + data, ip_proto=TCP)
     ask_both("tinc", data)
+
+
+def test_a_strangers_meta_connection_names_nobodys_datagrams() -> None:
+    for family, client in ((4, "192.0.2.77"), (6, "2001:db8::77")):
+        endpoints = Shared()
+        ask("tinc", b"0 a 17\n", family=family, ip_proto=TCP, server_port=655, endpoints=endpoints)
+        said = ask("tinc", NOISE, family=family, client=client, server_port=655, endpoints=endpoints)
+        assert said.answer == "no"

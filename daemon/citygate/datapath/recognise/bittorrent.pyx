@@ -7,7 +7,8 @@ address first BEP 42; uTP header, types, extensions BEP 29; UDP tracker's connec
 number as ``-XX1234-…`` BEP 20; counts of peers in the DHT BEP 33.
 
 What a tracker or the DHT answers is looked at too, until the first answer, and its peers are remembered: an enciphered
-handshake (mse.pyx) can be told by them alone.
+handshake (mse.pyx) can be told by them alone. They count for hosts that speak BitTorrent themselves (peers.pxd), which
+an answer to a question that somebody else put does not show.
 Misses: uTP in its middle seen from one side only, or one packet of each, unless an end is a known peer; TCP connections
 joined in their middle; peers in a tracker's answer that is compressed, or that lists them as dictionaries (BEP 3).
 Budget: one datagram as a rule. 20 bytes of a stream; a tracker's request line up to 2048.
@@ -16,10 +17,10 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memset
 
-from citygate.datapath.cursor cimport Cursor, after, copy, find, has, part, same, u8, u16, u32
-from citygate.datapath.endpoints cimport PEER, tell
+from citygate.datapath.cursor cimport Cursor, after, copy, find, find_bytes, has, part, same, u8, u16, u32
+from citygate.datapath.recognise.address cimport Address
 from citygate.datapath.recognise.history cimport head_of, same_side
-from citygate.datapath.recognise.peers cimport PEER_MS, known_peer, tell_both, tell_server
+from citygate.datapath.recognise.peers cimport known_peer, tell_both, tell_peer, tell_sender
 from citygate.datapath.recognise.text cimport number
 from citygate.datapath.view cimport BITTORRENT, GUESS_MEDIA, MORE, NO, NONE, YES, Answer, Found, View
 
@@ -59,25 +60,21 @@ cdef Answer tracker_request(const Cursor* c, Found* found) noexcept nogil:
     return NO if end < c.left or c.left >= REQUEST_MAX else MORE
 
 
-cdef void tell_peer(const View* view, const Cursor* c, size_t at, size_t address) noexcept nogil:
+cdef void tell_listed(const View* view, const Cursor* c, size_t at, size_t address) noexcept nogil:
     """An address of 4 or 16 bytes and a port."""
-    cdef uint8_t[16] whole
+    cdef Address whole
     if not has(c, at, address + 2):
         return
-    memset(whole, 0, 16)
-    whole[10] = whole[11] = 0xFF
-    copy(c, at, whole + 16 - address, address)
-    tell(view.endpoints, PEER, whole, u16(c, at + address), view.now, PEER_MS, BITTORRENT)
+    memset(whole.octets, 0, 10)
+    memset(&whole.octets[10], 0xFF, 2)      # RFC 4291, 2.5.5.2
+    copy(c, at, &whole.octets[16 - address], address)
+    tell_peer(view, whole, u16(c, at + address), BITTORRENT)
 
 
 cdef size_t behind(const Cursor* c, const char* text, size_t size) noexcept nogil:
     """Offset behind the first place where the text stands, or 0."""
-    cdef size_t at = find(c, 0, <uint8_t>text[0])
-    while at < c.left:
-        if same(c, at, text, size):
-            return at + size
-        at = find(c, at + 1, <uint8_t>text[0])
-    return 0
+    cdef size_t at = find_bytes(c, 0, text, size)
+    return at + size if at < c.left else 0
 
 
 cdef void compact_list(const View* view, Cursor peers, size_t address) noexcept nogil:
@@ -86,7 +83,7 @@ cdef void compact_list(const View* view, Cursor peers, size_t address) noexcept 
     for i in range(PEERS_MAX):
         if not has(&peers, at, address + 2):
             return
-        tell_peer(view, &peers, at, address)
+        tell_listed(view, &peers, at, address)
         at += address + 2
 
 
@@ -123,6 +120,8 @@ cdef Answer in_stream(const View* view, Found* found) noexcept nogil:
         return tracker_answer(view, found)
     if u8(c, 0) == 71:      # G
         answer = tracker_request(c, found)
+        if answer == YES:
+            tell_sender(view, BITTORRENT)
         found.rank = <uint8_t>GUESS_MEDIA
         return answer
     if not same(c, 0, HELLO, HANDSHAKE if c.left > HANDSHAKE else c.left):
@@ -130,7 +129,7 @@ cdef Answer in_stream(const View* view, Found* found) noexcept nogil:
     found.why = b"bittorrent handshake"
     if c.left < HANDSHAKE:
         return MORE
-    tell_server(view, BITTORRENT)
+    tell_both(view, BITTORRENT)
     return YES
 
 
@@ -151,10 +150,10 @@ cdef void dht_values(const View* view) noexcept nogil:
         return
     for i in range(PEERS_MAX):
         if same(c, at, b"6:", 2):
-            tell_peer(view, c, at + 2, 4)
+            tell_listed(view, c, at + 2, 4)
             at += 8
         elif same(c, at, b"18:", 3):
-            tell_peer(view, c, at + 3, 16)
+            tell_listed(view, c, at + 3, 16)
             at += 21
         else:
             return
@@ -183,7 +182,9 @@ cdef Answer udp_tracker(const View* view, Found* found) noexcept nogil:
     """A request, or what follows it: an answer to an announcement has 20 bytes and the peers."""
     cdef const Cursor* c = &view.data
     found.why = b"bittorrent udp tracker"
-    if view.guessed != BITTORRENT and not asks_tracker(c):
+    if asks_tracker(c):
+        tell_sender(view, BITTORRENT)
+    elif view.guessed != BITTORRENT:
         return NO
     if not view.from_client and view.length >= ANNOUNCED and u32(c, 0) == 1:
         compact_list(view, after(c, ANNOUNCED), 4 if view.family == 4 else 16)
@@ -272,7 +273,10 @@ cdef Answer bittorrent(const View* view, Found* found) noexcept nogil:
         return dht_message(view, found) if dht(c) else NO
     if first == 66:         # B
         found.why = b"bittorrent local discovery"
-        return YES if same(c, 0, b"BT-SEARCH * HTTP/1.1", 20) else NO
+        if not same(c, 0, b"BT-SEARCH * HTTP/1.1", 20):
+            return NO
+        tell_sender(view, BITTORRENT)
+        return YES
     if first & 0x0F == 1 and c.left >= UTP_HEADER:
         answer = utp(view, found)
         if answer != NO:

@@ -7,8 +7,9 @@ the next reply, or the client's first command decides.
 
 The announced socket is taken to be on the host that announced it, whatever address it wrote: behind NAT the written one
 is wrong, and nobody can have a third host's flows named so.
-Misses: data connections to another host than the control connection's (RFC 959, 5.2), those that an encrypted control
-connection announces, and those whose control connection was not seen; FTP that is TLS from the start (named tls).
+Misses: data connections to another host than the control connection's (RFC 959, 5.2) or to a port below 1024, those
+that an encrypted control connection announces, and those whose control connection was not seen; FTP that is TLS from
+the start (named tls).
 Budget: 1024 bytes for the greeting; after that each segment for itself.
 """
 from libc.stddef cimport size_t
@@ -34,6 +35,7 @@ cdef enum:
     BUDGET = 1024
     LINES_MAX = 16            # looked at for announcements, of a segment
     LIFETIME_MS = 120000
+    PORT_MIN = 1024           # whoever announces the web's port is not believed
     COMMA = 44
 
 
@@ -105,9 +107,9 @@ cdef bint announcements(const View* view) noexcept nogil:
         if end == c.left:
             break
         port = announced(c, at, end)
-        if port and view.from_client:
+        if port >= PORT_MIN and view.from_client:
             tell(view.endpoints, DATA, view.client, port, view.now, LIFETIME_MS, <uint64_t>FTP)
-        elif port:
+        elif port >= PORT_MIN:
             tell(view.endpoints, DATA, view.server, port, view.now, LIFETIME_MS, <uint64_t>FTP)
         some |= port != 0
         at = end + 1

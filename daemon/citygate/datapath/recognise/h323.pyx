@@ -20,7 +20,7 @@ Budget: the stream's.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from citygate.datapath.cursor cimport Cursor, find, has, part, same, u8, u16
+from citygate.datapath.cursor cimport Cursor, find_bytes, has, part, u8, u16
 from citygate.datapath.endpoints cimport DATA, recall, tell
 from citygate.datapath.recognise.address cimport Address, sender
 from citygate.datapath.recognise.history cimport head_of, port_is, same_side
@@ -45,12 +45,11 @@ cdef enum:
 cdef bint identified(const Cursor* c, size_t most, const char* identifier) noexcept nogil:
     """Whether the first ``most`` bytes hold an identifier, its length before it and a version behind it."""
     cdef Cursor head = part(c, 0, most)
-    cdef size_t at = find(&head, 0, 6)
+    cdef size_t at = find_bytes(&head, 0, identifier, IDENTIFIER)
     while at < head.left:
-        if same(&head, at, identifier, IDENTIFIER) and has(&head, at + IDENTIFIER, 1):
-            if 1 <= u8(&head, at + IDENTIFIER) <= VERSION_MAX:
-                return True
-        at = find(&head, at + 1, 6)
+        if 1 <= u8(&head, at + IDENTIFIER) <= VERSION_MAX:
+            return True
+        at = find_bytes(&head, at + IDENTIFIER, identifier, IDENTIFIER)
     return False
 
 
@@ -77,17 +76,16 @@ cdef void own_addresses(const View* view, const Cursor* message, bint control) n
     cdef Address own = sender(view)
     cdef size_t size = 4 if view.family == 4 else 16
     cdef size_t skip = 16 - size
-    cdef size_t at = find(message, 0, own.octets[skip])
+    cdef size_t at = find_bytes(message, 0, &own.octets[skip], size)
     cdef uint16_t port
     cdef int hits = 0
     while hits < ADDRESSES and has(message, at, size + 2):
-        if same(message, at, &own.octets[skip], size):
-            port = u16(message, at + size)
-            announce(view, own, port, H323, False)
-            if control and port >= PORT_MIN:
-                tell(view.endpoints, DATA, own.octets, port, view.now, LIFETIME, <uint64_t>H323)
-            hits += 1
-        at = find(message, at + 1, own.octets[skip])
+        port = u16(message, at + size)
+        announce(view, own, port, H323, False)
+        if control and port >= PORT_MIN:
+            tell(view.endpoints, DATA, own.octets, port, view.now, LIFETIME, <uint64_t>H323)
+        hits += 1
+        at = find_bytes(message, at + 1, &own.octets[skip], size)
 
 
 cdef bint expected(const View* view) noexcept nogil:

@@ -8,10 +8,11 @@ RFC 5764 (4.1.1); ZRTP's cookie RFC 6189 (5); UDPTL, T.38's datagrams, ITU-T T.3
 An announcement by itself names nothing: the payload must be media too, or a VPN could hide behind a line of SDP. So
 one RTP packet does not do, but a second of the same source in sequence does. STUN alone is a guess until media comes.
 Nor can anybody name other people's flows: an announced socket counts when it is its announcer's own, or when the far
-end of the flow is whom it was announced to. System ports are not announced.
+end of the flow is whom it was announced to, and that one had spoken to the announcer. System ports are not announced.
 
 Misses: a socket announced by another address than the gateway sees, as from behind a translator, with nothing heard of
-the other end's; media of a group call between hosts that are not where the signalling is.
+the other end's; a third host's socket in a flow's first message, with nothing heard of the other end's; media of a
+group call between hosts that are not where the signalling is.
 Budget: the flow's first nine datagrams.
 """
 from libc.stddef cimport size_t
@@ -75,6 +76,15 @@ cdef bint one_host(Address address) noexcept nogil:
     return address.octets[15] > 1
 
 
+cdef bint answered(const View* view) noexcept nogil:
+    """Whether the receiver spoke in this flow: else anybody could tell a stranger what its calls are."""
+    cdef uint32_t i
+    for i in range(view.seen_count):
+        if not same_side(view, i):
+            return True
+    return False
+
+
 cdef void announce(const View* view, Address address, uint32_t port, uint16_t protocol, bint fax) noexcept nogil:
     """The sender of this payload told its receiver to expect media there."""
     cdef uint64_t value = protocol | mark(receiver(view)) << TOLD_AT
@@ -84,6 +94,8 @@ cdef void announce(const View* view, Address address, uint32_t port, uint16_t pr
         value |= FAX
     if equal(address, sender(view)):
         value |= OWN
+    elif not answered(view):
+        return
     tell(view.endpoints, MEDIA, address.octets, <uint16_t>port, view.now, LIFETIME, value)
 
 

@@ -11,7 +11,8 @@ records 16 03 01 00 00 and 17 03 01 00 00 (the same); else key agreement that lo
 bytes.
 
 What one flow tells of others is kept in ``view.endpoints``: a socket whose ids rise from one destination to the next
-is Skype's, the nodes it asked are Skype's too, and its host may be believed when its TCP looks like noise.
+is Skype's, the nodes it asked are Skype's too, and its host may be believed when its TCP looks like noise. Nobody is
+made a Skype host by what others send.
 
 Misses: the first datagram of a client's first request, when nothing answers; noise over TCP from a host whose UDP
 socket was not seen; today's Skype, which is STUN and TLS.
@@ -71,9 +72,10 @@ cdef bint known_server(const View* view, Kind kind, uint16_t port, uint64_t* val
 
 
 cdef void remember(const View* view) noexcept nogil:
-    """The client's UDP socket is Skype's, and so is the node it spoke to."""
+    """The client's UDP socket is Skype's, and so is the node it spoke to, if the client itself spoke so: else anybody
+    could tell whoever asked him something that it has Skype."""
     cdef uint64_t value = <uint64_t>u16(&view.data, 0) << 32 | destination(view) | CERTAIN
-    if view.endpoints == NULL:
+    if view.endpoints == NULL or not (view.from_client or answers_request(view)):
         return
     tell(view.endpoints, SKYPE_SOCKET, view.client, view.client_port, view.now, SOCKET_LIFE, value)
     remember_node(view)
@@ -171,6 +173,12 @@ cdef bint socket_rule(const View* view, Found* found) noexcept nogil:
     return False
 
 
+cdef bint own_socket(const View* view) noexcept nogil:
+    """Whether the client's socket is known as Skype's."""
+    cdef uint64_t value = 0
+    return known_client(view, SKYPE_SOCKET, view.client_port, &value) and value & CERTAIN != 0
+
+
 cdef bint known_socket(const View* view, Found* found) noexcept nogil:
     """A message of any function to or from a socket already known as Skype's."""
     cdef uint8_t what = function(&view.data)
@@ -178,7 +186,7 @@ cdef bint known_socket(const View* view, Found* found) noexcept nogil:
     if what not in (REQUEST, RESEND, CHECK_ERROR, REFUSAL, MEDIA, FRAGMENT):
         return False
     found.why = b"skype message of a known socket"
-    if known_client(view, SKYPE_SOCKET, view.client_port, &value) and value & CERTAIN:
+    if own_socket(view):
         return True
     return known_server(view, SKYPE_SOCKET, view.server_port, &value) and value & CERTAIN != 0
 
@@ -191,7 +199,7 @@ cdef Answer skype_udp(const View* view, Found* found) noexcept nogil:
         remember(view)
         return YES
     if known_socket(view, found):
-        if view.from_client and function(c) == REQUEST:
+        if view.from_client and function(c) == REQUEST and own_socket(view):
             remember(view)
         return YES
     if (function(c) != REQUEST or not REQUEST_MIN <= view.length <= REQUEST_MAX or fills_as_ber(c, view.length)
@@ -229,7 +237,7 @@ cdef Answer skype_tcp(const View* view, Found* found) noexcept nogil:
     elif first == 0x17:
         found.why = b"skype empty tls record"
         answer = fixed(c, b"\x17\x03\x01\x00\x00", 5)
-    if answer == YES:
+    if answer == YES and view.from_client:
         remember_node(view)
     return answer
 
@@ -255,7 +263,7 @@ cdef bint noise(const Cursor* c, size_t size) noexcept nogil:
 
 
 cdef Answer skype_peer(const View* view, Found* found) noexcept nogil:
-    """Noise over TCP, believed of a node a Skype socket asked, or of a host that has such a socket and in its sizes."""
+    """Noise over TCP, believed of a host that has a Skype socket, to a node that one asked, or in Skype's sizes."""
     cdef const Cursor* c = &view.data
     cdef uint64_t value = 0
     cdef uint32_t i
@@ -267,12 +275,12 @@ cdef Answer skype_peer(const View* view, Found* found) noexcept nogil:
         if view.seen[i].from_client:
             first = view.seen[i].length
             break
-    if not noise(c, first):
+    if not known_client(view, SKYPE_HOST, 0, &value) or not noise(c, first):
         return NO
     found.why = b"noise over tcp to a skype node"
     if known_server(view, SKYPE_NODE, view.server_port, &value) or known_server(view, SKYPE_NODE, 0, &value):
         return YES
-    if not known_client(view, SKYPE_HOST, 0, &value) or first > NOISE_MAX or c.left < first:
+    if first > NOISE_MAX or c.left < first:
         return NO
     found.why = b"skype host, key agreement over tcp"
     second = c.left - first

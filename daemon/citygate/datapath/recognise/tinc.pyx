@@ -4,7 +4,8 @@
 Facts: both sides begin with ``0 name 17``, 1.1 with ``0 name 17.7``, and a line feed; the name has letters, digits and
 underscores (tinc manual, "The meta-protocol"; protocol_auth.c, send_id). A node listens on one port, TCP and UDP.
 
-The tunnel's datagrams look like noise, so they are believed of an address and port whose meta connection was seen.
+The tunnel's datagrams look like noise, so they are believed of an address and port whose meta connection was seen,
+and of the host at its other end (peers.pxd).
 Misses: the tunnel of a meta connection that began before; invitations.
 Budget: 80 bytes of a stream; one datagram.
 """
@@ -13,7 +14,7 @@ from libc.stdint cimport uint8_t
 
 from citygate.datapath.cursor cimport Cursor, same, u8
 from citygate.datapath.recognise.encrypted cimport looks_encrypted
-from citygate.datapath.recognise.peers cimport known_peer, tell_server
+from citygate.datapath.recognise.peers cimport known_peer, tell_both
 from citygate.datapath.view cimport MORE, NO, TINC, YES, Answer, Found, View
 
 
@@ -61,5 +62,5 @@ cdef Answer tinc(const View* view, Found* found) noexcept nogil:
     answer = identity(&view.data)
     if answer == YES:
         found.why = b"tinc meta connection"
-        tell_server(view, TINC)
+        tell_both(view, TINC)
     return answer
