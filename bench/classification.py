@@ -68,13 +68,13 @@ def looked_into(packets: Packets) -> Packets:
     return kept
 
 
-def fresh(size: int, events: int = 16) -> Classifier:
+def fresh(size: int, events: int = 1 << 17) -> Classifier:
+    """With room for the events of many rounds, which nobody takes meanwhile."""
     return Classifier(naming(), endpoints=Shared(), flows=max(65536, size), events=events, forget=False)
 
 
-def rounds(packets: Packets, count: int) -> list[float]:
+def rounds(packets: Packets, count: int, classifier: Classifier) -> list[float]:
     """Packets a second of each round."""
-    classifier = fresh(len(packets), 1 << 17)  # room for the events of all rounds: nobody takes them meanwhile
     spent = classifier.many(packets, count, packets[-1][1] + APART_MS)
     return [len(packets) / one * 1e9 for one in spent]
 
@@ -97,8 +97,9 @@ def profile(packets: Packets, count: int) -> list[tuple[str, float]]:
     """(module or library, share of the samples in them), the largest first."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "perf.data"
+        classifier = fresh(len(packets))
         with sampled(data):
-            rounds(packets, count)
+            rounds(packets, count, classifier)
         report = subprocess.run(
             ["perf", "report", "-i", str(data), "--stdio", "--sort", "dso", "-F", "overhead,dso"],
             capture_output=True, text=True, check=True,
@@ -126,7 +127,7 @@ def main(folder: Path, count: int, with_profile: bool) -> None:
     table = Table("packets", "number", "bytes", "kpps, median", "worst", "best", "ns a packet")
     ways = {"all": everything, "unnamed": looked_into(everything)}
     for name, packets in ways.items():
-        speeds = rounds(packets, count)
+        speeds = rounds(packets, count, fresh(len(packets)))
         middle = statistics.median(speeds)
         table.add_row(
             name, str(len(packets)), str(sum(len(data) for data, _, _ in packets)), f"{middle / 1000:.0f}",

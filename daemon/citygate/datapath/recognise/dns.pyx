@@ -20,6 +20,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from citygate.datapath.cursor cimport Cursor, copy, has, part, u8, u16, u32
+from citygate.datapath.recognise.address cimport Address, receiver
 from citygate.datapath.recognise.history cimport head_of, port_is, same_side
 from citygate.datapath.recognise.hostname cimport HOST_MAX
 from citygate.datapath.resolved cimport tell_host
@@ -110,6 +111,7 @@ cdef bint sane_header(const Cursor* c, bint multicast) noexcept nogil:
 
 cdef void tell_addresses(const View* view, const Cursor* c, size_t at, const Found* found) noexcept nogil:
     """The addresses of the answer section, which begins at ``at``, as far as it is there."""
+    cdef Address asker = receiver(view)
     cdef uint8_t[16] address
     cdef uint32_t i
     cdef uint32_t told = 0
@@ -124,7 +126,7 @@ cdef void tell_addresses(const View* view, const Cursor* c, size_t at, const Fou
             memset(address, 0, 10)
             memset(&address[10], 0xFF, 2)       # RFC 4291, 2.5.5.2
             copy(c, end + 10, &address[16 - size], size)
-            tell_host(view.resolved, &view.server[0] if view.from_client else &view.client[0], address, view.now,
+            tell_host(view.resolved, asker.octets, address, view.now,
                       max(<uint64_t>LEAST_MS, min(<uint64_t>MOST_MS, <uint64_t>u32(c, end + 4) * 1000)),
                       found.host, found.host_length)
             told += 1
