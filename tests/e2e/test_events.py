@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from citygate.lab import flows
-from citygate.lab.gateway import Gateway
 from citygate.lab.results import endpoint
 from citygate.lab.topology import Lab
 from tests.e2e.conftest import StartGateway, Traffic
 from tests.e2e.pairs import Tcp
-from tests.e2e.tools import region, until
+from tests.e2e.tools import events, region
 
 families = pytest.mark.parametrize("family", [4, 6])
 
 SECRET = "correct horse battery staple"
-
-
-def events(gateway: Gateway, number: int) -> list[dict[str, Any]]:
-    """The lines of the event log, once there are so many."""
-    until(lambda: len(gateway.events.read_text().splitlines()) >= number, f"{number} events")
-    return [json.loads(line) for line in gateway.events.read_text().splitlines()]
 
 
 @families

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from scapy.layers.dns import DNS, DNSQR, DNSRR
 
 from citygate.lab import flows
-from citygate.lab.topology import Lab
+from citygate.lab.topology import Lab, party
 from citygate.lab.udp import Refusal
 from tests.e2e.conftest import StartGateway
 from tests.e2e.pairs import Tcp, Udp
-from tests.e2e.tools import looked_at, packets, region, until
+from tests.e2e.tools import events, looked_at, packets, region, until
 
 pytestmark = pytest.mark.parametrize("family", [4, 6])
 
@@ -27,8 +29,8 @@ def question(number: int, host: str) -> bytes:
     return bytes(DNS(id=number, rd=1, qd=DNSQR(qname=host)))
 
 
-def answer(number: int, host: str) -> bytes:
-    record = DNSRR(rrname=host, ttl=60, rdata="192.0.2.1")
+def answer(number: int, host: str, address: str = "192.0.2.1") -> bytes:
+    record = DNSRR(rrname=host, ttl=60, type="AAAA" if ":" in address else "A", rdata=address)
     return bytes(DNS(id=number, qr=1, rd=1, ra=1, qd=DNSQR(qname=host), an=record))
 
 
@@ -99,3 +101,35 @@ def test_services_of_the_site_can_be_edited(gateway: StartGateway, lab: Lab, fam
         assert not flow.up(question(3, "one.play.example"))
     assert packets(running)["dns", "passed", "up"] == 1
     assert running.total("citygate_policy_last_reload_failed") == 0
+
+
+def test_a_flow_that_shows_no_host_has_the_one_just_looked_up(gateway: StartGateway, lab: Lab, family: int) -> None:
+    """Noise to an address that its client knows by a refused name: eight datagrams, then no more of them."""
+    running = gateway({"shenzhen": region("match: {service: games, port: udp/9000}, action: drop")}, services=SERVICES)
+    server = party("internet").address(family)
+    with Udp(lab, "shenzhen", "internet", family, 53) as resolver, Udp(lab, "shenzhen", "internet", family) as flow:
+        assert resolver.up(question(1, BAD))
+        assert resolver.down(answer(1, BAD, server))
+        arrived = [flow.up(bytes([0xC7, number]) + bytes.fromhex("910533fe286b90115de472")) for number in range(10)]
+    assert arrived == [True] * 7 + [False] * 3
+    (event,) = [event for event in events(running, 2) if event["dest_port"] == 9000]
+    assert event["app_proto"] == "failed"
+    own = event["citygate"]
+    assert (own["service"], own["host"], own["verdict"]) == ("games", BAD, "drop")
+    assert own["why"] == "packet budget, host from a dns answer"
+
+
+def test_a_guess_is_in_force_until_a_surer_name(gateway: StartGateway, lab: Lab, family: int) -> None:
+    """STUN passes; the media that follows on the same sockets is refused as soon as it is known for media."""
+    running = gateway({"shenzhen": region("match: {service: rtp}, action: reject")})
+    binding = struct.pack("!HHI12s", 1, 0, 0x2112A442, b"transaction.")
+    media = [struct.pack("!BBHII", 0x80, 0, number, 160 * number, 0x1234) + bytes(160) for number in range(8)]
+    with Udp(lab, "shenzhen", "internet", family) as flow:
+        assert flow.up(binding)
+        arrived = [flow.up(payload) for payload in media]
+    assert True not in arrived[arrived.index(False) :]
+    first, last = (event["citygate"] for event in events(running, 2))
+    assert (first["service"], first["final"], first["verdict"]) == ("stun", False, "allow")
+    assert (last["service"], last["final"], last["verdict"]) == ("rtp", True, "reject")
+    assert running.total("citygate_flows_renamed_total", reason="refined") == 1
+    assert packets(running)["stun", "passed", "up"] == 1 + arrived.index(False)

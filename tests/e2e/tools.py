@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from citygate.lab.gateway import Gateway
 from citygate.lab.packets import tuple_of
@@ -32,6 +33,12 @@ def until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout:g} s for: {what}"
         time.sleep(0.01)
+
+
+def events(gateway: Gateway, number: int) -> list[dict[str, Any]]:
+    """The lines of the event log, once there are so many."""
+    until(lambda: len(gateway.events.read_text().splitlines()) >= number, f"{number} events")
+    return [json.loads(line) for line in gateway.events.read_text().splitlines()]
 
 
 def packets(gateway: Gateway, region: str = "shenzhen") -> dict[tuple[str, str, str], int]:
