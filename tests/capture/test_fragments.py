@@ -18,7 +18,7 @@ PAYLOAD = bytes(index % 251 for index in range(2000))
 
 def pieces_4(number: int = 7, payload: bytes = PAYLOAD) -> list[bytes]:
     whole = IP(src="192.0.2.1", dst="198.51.100.1", id=number) / UDP(sport=1, dport=2) / Raw(payload)
-    return [bytes(piece) for piece in fragment(whole, 800)]  # type: ignore[no-untyped-call]
+    return [bytes(piece) for piece in fragment(whole, 800)]  # type: ignore[no-untyped-call]  # scapy's
 
 
 def pieces_6(number: int = 7, payload: bytes = PAYLOAD) -> list[bytes]:
@@ -29,7 +29,7 @@ def pieces_6(number: int = 7, payload: bytes = PAYLOAD) -> list[bytes]:
         / UDP(sport=1, dport=2)
         / Raw(payload)
     )
-    return [bytes(piece) for piece in fragment6(whole, 900)]  # type: ignore[no-untyped-call]
+    return [bytes(piece) for piece in fragment6(whole, 900)]  # type: ignore[no-untyped-call]  # scapy's
 
 
 def payload_of(packet: bytes) -> bytes:

@@ -56,7 +56,7 @@ def region(*rules: Rule, subscribers: tuple[Network, ...] = (V4, V6)) -> Region:
 
 
 def rule(name: str, mode: Mode = Mode.ENFORCE, only: tuple[Network, ...] = (), **match: object) -> Rule:
-    return Rule(name, Match(**match), Action.DROP, only=only, mode=mode)  # type: ignore[arg-type]
+    return Rule(name, Match(**match), Action.DROP, only=only, mode=mode)  # type: ignore[arg-type]  # Match's fields
 
 
 SKYPE = rule("skype", services=("skype",))

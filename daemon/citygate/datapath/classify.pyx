@@ -15,24 +15,22 @@ A packet that cannot be decoded is answered with the unknown service, not final:
 """
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memmove
 
 from citygate.datapath.cursor cimport Cursor, copy
 from citygate.datapath.decode cimport ACK_FLAG, FINE, SYN_FLAG, TCP, UDP, Packet, decode
 from citygate.datapath.flow cimport (
     ASKING, NAMED, Flow, FlowKey, hash_of, key_of, look_up, make, passed, restart, settle, used,
 )
-from citygate.datapath.naming cimport NO_SERVICE, SERVICE_NAME, Naming, host_service, network_service
+from citygate.datapath.naming cimport SERVICE_NAME, service_of
 from citygate.datapath.recognise.encrypted cimport looks_encrypted
 from citygate.datapath.recognise.table cimport Recogniser
-from citygate.datapath.resolved cimport HOST_KEPT, host_of
 from citygate.datapath.ring cimport Record, publish, reserve
 from citygate.datapath.signatures cimport match
 from citygate.datapath.stream cimport Stream, exhausted, feed, keep, open_at
 from citygate.datapath.tally cimport add
 from citygate.datapath.view cimport (
-    ALPN, DNS, DNS_OVER_TLS, DTLS, ENCRYPTED, FINAL, HEAD, HTTP, ICMP, MORE, NONE, PROTOCOLS, QUIC, SEEN, SIGNATURE,
-    TLS, UNKNOWN, WEBRTC, YES, Answer, Found, Seen, View,
+    ALPN, ENCRYPTED, FINAL, HEAD, MORE, NONE, PROTOCOLS, SEEN, SIGNATURE, UNKNOWN, YES, Answer, Found, Seen, View,
 )
 
 cdef enum:
@@ -312,8 +310,7 @@ cdef bint gave_up(Core* core, const Flow* flow, const View* view, Found* found) 
 
 
 cdef inline void name_given_up(const View* view, Found* found, const char* why) noexcept nogil:
-    memset(found, 0, sizeof(Found))
-    found.protocol = ENCRYPTED if looks_encrypted(&view.data) else UNKNOWN
+    begin(found, ENCRYPTED if looks_encrypted(&view.data) else UNKNOWN)
     found.why = why
 
 
@@ -330,7 +327,7 @@ cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t 
         if view.last and not flow.many:
             settle(&core.flows, flow, packet_id, view.now)
         return
-    service = service_of(core, view, found, &resolved)
+    service = service_of(core.names, view, found, &resolved)
     named_class = core.names.class_of[service]
     if flow.named_class != named_class:
         if flow.rank:
@@ -353,58 +350,6 @@ cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t 
     flow.many = found.keep_asking or (flow.many and found.rank)
     if not flow.many and (not found.rank or flow.payloads >= flow.refine_until):
         settle(&core.flows, flow, packet_id, view.now)
-
-
-cdef uint16_t service_of(Core* core, const View* view, Found* found, bint* resolved) noexcept nogil:
-    """A signature's service, else the host's, else that of the far end's network, else the protocol's.
-
-    A network of the built-in catalogue counts for flows that show no host name: many services share an address.
-    Only what carries sites goes by a host: the name of a VPN's server does not make it something else. A flow that shows
-    no host, or may hide it (an encrypted ClientHello), has the one its client asked DNS for, if that was lately.
-    DNS over TLS on the port of the web is only the client's offer, whatever the server then speaks: the host counts.
-    """
-    cdef uint16_t service = NO_SERVICE
-    cdef uint8_t[HOST_KEPT] host
-    cdef size_t length
-    cdef bint own
-    if found.protocol == <uint16_t>SIGNATURE:
-        if found.service < core.names.services:
-            return found.service
-        found.protocol = UNKNOWN
-    if carries_sites(found.protocol) or (found.protocol == <uint16_t>DNS_OVER_TLS and view.server_port == 443):
-        service = host_service(core.names, found.host, min(found.host_length, sizeof(found.host)))
-        if service == NO_SERVICE and (found.host_length == 0 or found.ech) and found.protocol != <uint16_t>DNS:
-            length = host_of(core.resolved, view.client, view.server, view.now, host)
-            if length:
-                service = host_service(core.names, host, length)
-            if length and (service != NO_SERVICE or found.host_length == 0):
-                memcpy(found.host, host, length)
-                found.host_length = <uint16_t>length
-                resolved[0] = True
-    if service == NO_SERVICE and found.protocol != <uint16_t>ICMP:
-        own = shows_name(found)
-        service = network_service(core.names, view.server, own)
-        if service == NO_SERVICE:
-            service = network_service(core.names, view.client, own)
-    if service == NO_SERVICE:
-        service = core.names.service_of[found.protocol]
-    return service
-
-
-cdef inline bint shows_name(const Found* found) noexcept nogil:
-    """Whether the host is a name. An address stands there too, of either family, and says nothing new."""
-    cdef size_t i
-    cdef bint letters = False
-    for i in range(min(found.host_length, sizeof(found.host))):
-        if found.host[i] == 58:     # a colon
-            return False
-        letters |= 97 <= found.host[i] <= 122
-    return letters
-
-
-cdef inline bint carries_sites(uint16_t protocol) noexcept nogil:
-    return protocol in (<uint16_t>TLS, <uint16_t>HTTP, <uint16_t>QUIC, <uint16_t>DNS, <uint16_t>DTLS, <uint16_t>WEBRTC,
-                        <uint16_t>UNKNOWN, <uint16_t>ENCRYPTED)
 
 
 cdef void record(Core* core, const Flow* flow, const View* view, const Found* found, uint16_t service,

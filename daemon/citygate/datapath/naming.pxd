@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""Protocol and host name to service, service to class number."""
+"""Protocol, host name and far end to service, service to class number."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from citygate.datapath.signatures cimport Compiled, Signatures
-from citygate.datapath.view cimport PROTOCOLS
+from citygate.datapath.view cimport PROTOCOLS, Found, View
 
 
 cdef enum:
@@ -39,8 +39,7 @@ cdef struct Names:
     const Signatures* signatures
 
 
-cdef uint16_t host_service(const Names* names, const uint8_t* host, size_t host_length) noexcept nogil
-cdef uint16_t network_service(const Names* names, const uint8_t* address, bint own) noexcept nogil
+cdef uint16_t service_of(const Names* names, const View* view, Found* found, bint* resolved) noexcept nogil
 
 
 cdef class Naming:

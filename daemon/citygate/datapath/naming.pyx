@@ -5,7 +5,10 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
-from citygate.datapath.view cimport NONE, PROTOCOLS, SIGNATURE, UNKNOWN
+from citygate.datapath.resolved cimport HOST_KEPT, host_of
+from citygate.datapath.view cimport (
+    DNS, DNS_OVER_TLS, DTLS, ENCRYPTED, HTTP, ICMP, NONE, PROTOCOLS, QUIC, SIGNATURE, TLS, UNKNOWN, WEBRTC, Found, View,
+)
 
 from citygate.datapath.recognise.table import PROTOCOL_NAMES
 
@@ -77,6 +80,58 @@ cdef uint16_t network_service(const Names* names, const uint8_t* address, bint o
         else:
             return NO_SERVICE if own and not names.ranges[middle].own else names.ranges[middle].service
     return NO_SERVICE
+
+
+cdef uint16_t service_of(const Names* names, const View* view, Found* found, bint* resolved) noexcept nogil:
+    """A signature's service, else the host's, else that of the far end's network, else the protocol's.
+
+    A network of the built-in catalogue counts for flows that show no host name: many services share an address.
+    Only what carries sites goes by a host: the name of a VPN's server does not make it something else. A flow that shows
+    no host, or may hide it (an encrypted ClientHello), has the one its client asked DNS for, if that was lately.
+    DNS over TLS on the port of the web is only the client's offer, whatever the server then speaks: the host counts.
+    """
+    cdef uint16_t service = NO_SERVICE
+    cdef uint8_t[HOST_KEPT] host
+    cdef size_t length
+    cdef bint own
+    if found.protocol == <uint16_t>SIGNATURE:
+        if found.service < names.services:
+            return found.service
+        found.protocol = UNKNOWN
+    if carries_sites(found.protocol) or (found.protocol == <uint16_t>DNS_OVER_TLS and view.server_port == 443):
+        service = host_service(names, found.host, min(found.host_length, sizeof(found.host)))
+        if service == NO_SERVICE and (found.host_length == 0 or found.ech) and found.protocol != <uint16_t>DNS:
+            length = host_of(view.resolved, view.client, view.server, view.now, host)
+            if length:
+                service = host_service(names, host, length)
+            if length and (service != NO_SERVICE or found.host_length == 0):
+                memcpy(found.host, host, length)
+                found.host_length = <uint16_t>length
+                resolved[0] = True
+    if service == NO_SERVICE and found.protocol != <uint16_t>ICMP:
+        own = shows_name(found)
+        service = network_service(names, view.server, own)
+        if service == NO_SERVICE:
+            service = network_service(names, view.client, own)
+    if service == NO_SERVICE:
+        service = names.service_of[found.protocol]
+    return service
+
+
+cdef inline bint shows_name(const Found* found) noexcept nogil:
+    """Whether the host is a name. An address stands there too, of either family, and says nothing new."""
+    cdef size_t i
+    cdef bint letters = False
+    for i in range(min(found.host_length, sizeof(found.host))):
+        if found.host[i] == 58:     # a colon
+            return False
+        letters |= 97 <= found.host[i] <= 122
+    return letters
+
+
+cdef inline bint carries_sites(uint16_t protocol) noexcept nogil:
+    return protocol in (<uint16_t>TLS, <uint16_t>HTTP, <uint16_t>QUIC, <uint16_t>DNS, <uint16_t>DTLS, <uint16_t>WEBRTC,
+                        <uint16_t>UNKNOWN, <uint16_t>ENCRYPTED)
 
 
 def mapped(address):

@@ -79,5 +79,5 @@ def packet(
 
 def datagram(frames: bytes, *, size: int = 1200, **how: object) -> bytes:
     """One Initial, filled up with padding to ``size`` bytes."""
-    bare = len(packet(frames, **how))  # type: ignore[arg-type]
-    return packet(frames + bytes(max(0, size - bare)), **how)  # type: ignore[arg-type]
+    bare = len(packet(frames, **how))  # type: ignore[arg-type]  # packet's own keywords
+    return packet(frames + bytes(max(0, size - bare)), **how)  # type: ignore[arg-type]  # packet's own keywords

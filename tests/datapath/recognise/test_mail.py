@@ -15,7 +15,7 @@ BARE = b"220 gate.example.org ready\r\n"
 def mail(data: bytes, *, port: int = 40001, from_client: bool = True, earlier: Earlier = ()) -> str:
     """The protocol named, or "more" or "no"."""
     how = {"ip_proto": TCP, "server_port": port, "from_client": from_client, "earlier": earlier}
-    four, six = (ask("smtp", data, family=family, **how) for family in FAMILIES)  # type: ignore[arg-type]
+    four, six = (ask("smtp", data, family=family, **how) for family in FAMILIES)  # type: ignore[arg-type]  # ask's keywords
     assert four == six
     assert four.answer != "yes" or four.why
     return four.protocol if four.answer == "yes" else four.answer

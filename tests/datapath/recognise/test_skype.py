@@ -88,7 +88,7 @@ def test_known_socket_names_messages_both_ways(family: int) -> None:
     probe(told, family, 1, request(102))
     media = b"\x11\x22\x0d" + bytes(60)
     inward = {"client": NODES[family][2], "server": CLIENT[family], "server_port": 13021}
-    assert ask("skype", media, family=family, endpoints=told, **inward).answer == "yes"  # type: ignore[arg-type]
+    assert ask("skype", media, family=family, endpoints=told, **inward).answer == "yes"  # type: ignore[arg-type]  # ask's keywords
     assert probe(told, family, 2, b"\x11\x22\x0c" + bytes(60)).answer == "no", "12 is no function"
 
 
@@ -223,7 +223,7 @@ class TestNobodyIsMadeAHostByOthers:
                 server=NODES[family][node], endpoints=told,
             )  # fmt: skip
         how = {"client": CLIENT[family], "client_port": 13021, "server": STRANGER[family], "server_port": 13021}
-        assert ask("skype", request(7), family=family, endpoints=told, **how).answer == "yes"  # type: ignore[arg-type]
+        assert ask("skype", request(7), family=family, endpoints=told, **how).answer == "yes"  # type: ignore[arg-type]  # ask's keywords
         assert not self.is_host(told, family)
 
 
