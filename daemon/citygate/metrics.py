@@ -117,6 +117,7 @@ CLASSIFIER: Table = (
             "byte_budget": "gave_up_byte_budget",
             "no_recogniser": "gave_up_no_recogniser",
             "no_buffer": "gave_up_no_buffer",
+            "no_message": "gave_up_no_message",
         },
     ),
     (

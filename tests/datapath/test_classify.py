@@ -46,7 +46,8 @@ def balance(made: Classifier) -> None:
     gone = ("flows_forgotten", "flows_evicted_named", "flows_evicted_unnamed", "flows_restarted_unnamed")
     assert counts["flows_made"] == here + sum(counts[name] for name in gone)
     gave_up = sum(count for name, count in counts.items() if name.startswith("gave_up_"))
-    assert sum(made.named_flows().values()) + counts["tally_overflow"] == counts["named"] + counts["renamed"] + gave_up
+    changed = counts["renamed"] + counts["refined"]
+    assert sum(made.named_flows().values()) + counts["tally_overflow"] == counts["named"] + changed + gave_up
 
 
 @pytest.mark.parametrize("ends", FAMILIES)

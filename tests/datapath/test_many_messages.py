@@ -50,7 +50,7 @@ def test_what_nobody_knows_ends_it(ends: tuple[str, str], first: bytes, ports: t
     told = made.take_named(10)
     assert [(named.service, named.final) for named in told] == [(name, False), ("encrypted", True)]
     counts = made.counts()
-    assert (counts["named"], counts["renamed"], counts["flows_named_waiting"]) == (1, 1, 1)
+    assert (counts["named"], counts["gave_up_no_message"], counts["flows_named_waiting"]) == (1, 1, 1)
     assert sum(made.named_flows().values()) == 2
 
 

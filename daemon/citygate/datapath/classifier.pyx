@@ -200,6 +200,7 @@ cdef class Classifier:
             "gave_up_byte_budget": load64(&counts.gave_up_byte_budget),
             "gave_up_no_recogniser": load64(&counts.gave_up_no_recogniser),
             "gave_up_no_buffer": load64(&counts.gave_up_no_buffer),
+            "gave_up_no_message": load64(&counts.gave_up_no_message),
             "flows_made": load64(&self.core.flows.made),
             "flows_forgotten": load64(&self.core.flows.forgotten),
             "flows_evicted_named": load64(&self.core.flows.evicted_named),

@@ -34,6 +34,7 @@ cdef struct Counts:
     uint64_t gave_up_byte_budget
     uint64_t gave_up_no_recogniser
     uint64_t gave_up_no_buffer
+    uint64_t gave_up_no_message      # a flow of many messages that carries them no more
 
 
 cdef struct Core:             # all that judge() needs; no Python object in it

@@ -90,6 +90,7 @@ cdef uint32_t judge_flow(Core* core, const Packet* packet, uint64_t now, uint32_
         name(core, flow, &view, &found, packet_id)
     elif flow.many:
         if is_foreign(packet, flow):
+            core.counts.gave_up_no_message += 1
             name_given_up(&view, &found, b"no message any more")
             name(core, flow, &view, &found, packet_id)
     elif gave_up(core, flow, &view, &found):
@@ -330,11 +331,13 @@ cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t 
     service = service_of(core.names, view, found, &resolved)
     named_class = core.names.class_of[service]
     if flow.named_class != named_class:
-        if flow.rank:
+        if found.protocol == <uint16_t>UNKNOWN or found.protocol == <uint16_t>ENCRYPTED:
+            pass       # counted with its reason when it was given up
+        elif flow.rank:
             core.counts.refined += 1
         elif flow.named_class:
             core.counts.renamed += 1
-        elif found.protocol != <uint16_t>UNKNOWN and found.protocol != <uint16_t>ENCRYPTED:
+        else:
             core.counts.named += 1
             core.counts.packets_to_name += flow.packets
             core.counts.payloads_to_name += flow.payloads
