@@ -33,6 +33,7 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
     assert got.policies == tmp_path / "sites" / "policies"
     assert got.queues.numbers == range(1)
     assert got.metrics == Listen("127.0.0.1", 9436)
+    assert got.control == config.Control(socket=Path("/run/citygate/control.sock"), group="citygate")
     assert got.state == Path("/var/lib/citygate")
     assert (got.events.to, got.events.sample, got.events.rate) == ("journal", 1, 1000)
 
@@ -41,20 +42,22 @@ def test_everything_given(tmp_path: Path) -> None:
     got = load(
         tmp_path,
         "policies: /etc/citygate/policies\nqueues: {first: 3, count: 4, length: 1024}\nmetrics: '[2001:db8::1]:9000'\n"
-        "state: state\nevents: {to: logs/events.json, sample: 10, rate: 50}\n",
+        "control: {socket: run/ask.sock, group: operators}\nstate: state\nevents: {to: logs/events.json, sample: 10, rate: 50}\n",
     )
     assert got.policies == Path("/etc/citygate/policies")
     assert (got.queues.numbers, got.queues.length) == (range(3, 7), 1024)
     assert got.metrics == Listen("2001:db8::1", 9000)
     assert str(got.metrics) == "[2001:db8::1]:9000"
+    assert got.control == config.Control(socket=tmp_path / "run" / "ask.sock", group="operators")
     assert got.state == tmp_path / "state"
     assert (got.events.to, got.events.sample, got.events.rate) == (tmp_path / "logs" / "events.json", 10, 50)
 
 
 @pytest.mark.parametrize("word", ["off", "'off'", "Off", "false"])
 def test_off(tmp_path: Path, word: str) -> None:
-    got = load(tmp_path, f"policies: p\nmetrics: {word}\nevents: {{to: {word}}}\n")
+    got = load(tmp_path, f"policies: p\nmetrics: {word}\ncontrol: {word}\nevents: {{to: {word}}}\n")
     assert got.metrics is None
+    assert got.control is None
     assert got.events.to == "off"
 
 
@@ -81,6 +84,15 @@ def test_off(tmp_path: Path, word: str) -> None:
             [
                 'citygate.yaml:2:10: `metrics` must be address:port, such as 127.0.0.1:9436 or "[::1]:9436", or off',
                 "citygate.yaml:3:8: `state` must be a path",
+            ],
+        ),
+        ("policies: p\ncontrol: on\n", ["citygate.yaml:2:10: `control` must be a mapping of keys to values"]),
+        (
+            "policies: p\ncontrol: {sockt: a, group: 5}\n",
+            [
+                "citygate.yaml:2:11: unknown key `sockt`, did you mean `socket`?",
+                "citygate.yaml:2:28: `group` must be text (in quotes where YAML takes it for a number, a date or yes "
+                "and no)",
             ],
         ),
         ("policies: p\nevents: {to: on}\n", ["citygate.yaml:2:14: `to` must be a path"]),
@@ -110,7 +122,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
 )
-keys = st.sampled_from(["policies", "queues", "metrics", "state", "events"])
+keys = st.sampled_from(["policies", "queues", "metrics", "control", "state", "events"])
 
 
 @given(st.dictionaries(keys, values))
@@ -129,5 +141,5 @@ def test_the_example_shows_the_defaults() -> None:
     assert shown == Config(policies=EXAMPLE.parent / "policies")
     written = yaml.safe_load(EXAMPLE.read_text())
     assert set(written) == set(Config.model_fields)
-    for key, model in (("queues", config.Queues), ("events", config.Events)):
+    for key, model in (("queues", config.Queues), ("control", config.Control), ("events", config.Events)):
         assert set(written[key]) == set(model.model_fields)

@@ -29,6 +29,7 @@ from tests.inforce_samples import BEIJING, SHENZHEN, write_policy
 from tests.namespaces import namespace
 
 METRICS = "[::1]:9436"
+CONTROL = {"socket": "control.sock"}
 PATIENCE = 20.0  # seconds; a slow machine is not a failing test
 
 pytestmark = pytest.mark.usefixtures("root")
@@ -60,7 +61,9 @@ class Running:
         if not self.policies.exists():
             write_policy(self.policies, shenzhen=SHENZHEN)
         (directory / "citygate.yaml").write_text(
-            json.dumps({"policies": "policies", "state": "state", "metrics": METRICS, **settings})
+            json.dumps(
+                {"policies": "policies", "state": "state", "metrics": METRICS, "control": CONTROL, **settings},
+            )
         )
         manager = directory / "notify"
         manager.unlink(missing_ok=True)
@@ -293,7 +296,8 @@ def test_the_unit_s_privileges_are_enough(place: str) -> None:
 
 def test_without_the_privilege_it_says_which(place: str, tmp_path: Path) -> None:
     write_policy(tmp_path / "policies", shenzhen=SHENZHEN)
-    (tmp_path / "citygate.yaml").write_text(json.dumps({"policies": "policies", "state": "state", "metrics": "off"}))
+    settings = {"policies": "policies", "state": "state", "metrics": "off", "control": "off"}
+    (tmp_path / "citygate.yaml").write_text(json.dumps(settings))
     command = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", sys.executable, "-m", "citygate", "run"]
     with netns.inside(place):
         done = subprocess.run(

@@ -8,7 +8,8 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from communityid import CommunityID, FlowTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate import config, events
+from citygate import config, events, inforce
+from citygate.control import Refused
 from citygate.datapath.named import Named
 from citygate.inforce import InForce
-from tests.inforce_samples import sample
+from citygate.register import Register
+from tests.inforce_samples import sample, write_policy
 
 OFFSET = 1_700_000_000.0  # 2023-11-14T22:13:20 UTC, the datapath's clock at 0
 
@@ -29,7 +32,7 @@ def named(src: str, dst: str, service: str, **more: Any) -> Named:
     """A UDP flow from port 40000 to port 12340, named after its first packet."""
     fields: dict[str, Any] = {
         "time_ms": 1234, "proto": 17, "src": src, "sport": 40000, "dst": dst, "dport": 12340,
-        "family": 6 if ":" in src else 4, "service": service, "protocol": service, "host": "",
+        "family": 6 if ":" in src else 4, "service": service, "provider": "", "protocol": service, "host": "",
         "alpn": "", "ech": False, "why": "a test",
         "class_number": 1, "zone": 1, "packets": 1, "payloads": 1, "bytes": 8, "final": True,
     }  # fmt: skip
@@ -64,6 +67,7 @@ def test_a_line(in_force: InForce, src: str, dst: str) -> None:
             "region": "shenzhen",
             "service": "skypeout",
             "provider": "",
+            "licence": "none",
             "rule": "skypeout",
             "verdict": "reject",
             "policy_revision": in_force.policy.revision,
@@ -108,6 +112,57 @@ def test_community_id_of_the_specification(in_force: InForce) -> None:
 def test_rule_and_verdict(in_force: InForce, src: str, dst: str, service: str, expected: tuple[Any, ...]) -> None:
     own = describe(named(src, dst, service), in_force)["citygate"]
     assert (own["region"], own["rule"], own["verdict"]) == expected
+
+
+REGISTER = """\
+providers:
+  - {provider: unicom, title: China Unicom, services: [vpn], licence: {status: granted, until: 2023-11-14}}
+  - {provider: bt, title: BT, services: [vpn], licence: {status: granted, from: 2023-11-15, regions: [north]}}
+  - {provider: att, title: AT&T, services: [vpn], licence: {status: revoked}}
+  - {provider: neusoft, title: Neusoft, services: [vpn], licence: {status: applied}}
+"""
+UTC, SHANGHAI = "UTC", "Asia/Shanghai"  # where it is the fifteenth already
+
+
+@pytest.fixture(scope="module")
+def licensed(tmp_path_factory: pytest.TempPathFactory) -> InForce:
+    path = tmp_path_factory.mktemp("licensed")
+    rules = "rules: [{name: lawful, match: {category: vpn, licence: granted}, action: allow}]\n"
+    policies = write_policy(
+        path,
+        north=f"region: north\ntimezone: {SHANGHAI}\ndefault: drop\nsubscribers: [10.10.0.0/16, 'fd00:10::/48']\n{rules}",
+        south=f"region: south\ntimezone: {UTC}\ndefault: drop\nsubscribers: [10.30.0.0/16, 'fd00:30::/48']\n{rules}",
+    )
+    (policies / "providers.yaml").write_text(REGISTER)
+    register = Register(path / "register.jsonl")
+    try:
+        return inforce.load(policies, register)
+    finally:
+        register.close()
+
+
+@pytest.mark.parametrize("number", [4, 6])
+@pytest.mark.parametrize(
+    ("region", "provider", "licence", "verdict"),
+    [
+        ("north", "unicom", "expired", "drop"), ("south", "unicom", "granted", "allow"),
+        ("north", "bt", "granted", "allow"), ("south", "bt", "none", "drop"),
+        ("north", "att", "revoked", "drop"), ("north", "neusoft", "applied", "drop"),
+        ("north", "", "none", "drop"), ("", "unicom", "none", "allow"),
+    ],
+)  # fmt: skip
+def test_licences(licensed: InForce, region: str, provider: str, licence: str, verdict: str, number: int) -> None:
+    """By the day in the region that decides, at the moment the flow was named."""
+    ends = {
+        "north": ("10.10.0.5", "fd00:10::5"),
+        "south": ("10.30.0.5", "fd00:30::5"),
+        "": ("192.0.2.9", "2001:db8::9"),
+    }
+    src, dst = ends[region][number == 6], ("198.51.100.10", "2001:db8::1")[number == 6]
+    own = describe(named(src, dst, "openvpn", provider=provider), licensed)["citygate"]
+    assert (own["region"], own["provider"], own["licence"], own["verdict"]) == (region, provider, licence, verdict)
+    back = describe(named(dst, src, "openvpn", provider=provider), licensed)["citygate"]
+    assert back == own  # whoever opened it
 
 
 @pytest.mark.parametrize(
@@ -250,6 +305,137 @@ def test_write_errors_are_counted_and_said_once(
 def test_a_file_that_cannot_be_opened(tmp_path: Path, in_force: InForce) -> None:
     with pytest.raises(FileNotFoundError):
         events.EventLog(config.Events(to=tmp_path / "no" / "events.json"), [], lambda: in_force)
+
+
+class Source:
+    """A ring to put flows into while a log runs."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Named] = []
+
+    def put(self, count: int, src: str = "fd00:10::5", service: str = "dns", **more: Any) -> None:
+        now = {"time_ms": int(time.monotonic() * 1000), **more}
+        self._waiting.extend(named(src, "2001:db8::1", service, sport=1024 + i, **now) for i in range(count))
+
+    def take(self, limit: int) -> list[Named]:
+        taken, self._waiting = self._waiting[:limit], self._waiting[limit:]
+        return taken
+
+    @property
+    def left(self) -> int:
+        return len(self._waiting)
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture(params=["off", "file"])
+def log(request: pytest.FixtureRequest, tmp_path: Path, source: Source, in_force: InForce) -> Iterator[events.EventLog]:
+    """Its sample leaves out nearly all, which is nothing to followers."""
+    limits: dict[str, Any] = {"sample": 1_000_000, "rate": 5000}
+    to = {"off": config.Events(to="off", **limits), "file": config.Events(to=tmp_path / "events.json", **limits)}
+    log = events.EventLog(to[request.param], [source.take], lambda: in_force)
+    log.start()
+    yield log
+    log.stop()
+
+
+def some(lines: Iterator[dict[str, Any] | None], count: int) -> list[dict[str, Any]]:
+    """So many lines, however long nothing comes."""
+    found: list[dict[str, Any]] = []
+    end = time.monotonic() + 10
+    while len(found) < count:
+        assert time.monotonic() < end, "waited ten seconds"
+        if line := next(lines):
+            found.append(line)
+    return found
+
+
+def ports(lines: list[dict[str, Any]]) -> list[int]:
+    return [line["src_port"] for line in lines]
+
+
+def test_a_follower_gets_the_lines_from_now_on(log: events.EventLog, source: Source) -> None:
+    source.put(1, time_ms=int(time.monotonic() * 1000) - 5000)  # one that lay in the ring
+    with log.follow({}) as one, log.follow({}) as two:
+        source.put(50)
+        for follower in (one, two):
+            assert ports(some(follower.lines(), 50)) == list(range(1024, 1074))
+            assert next(follower.lines()) is None
+
+
+def test_followers_may_want_some_only(log: events.EventLog, source: Source) -> None:
+    wants = [{"region": "beijing"}, {"service": "openvpn"}, {"verdict": "drop", "region": "beijing"}]
+    with ExitStack() as ending:
+        followers = [ending.enter_context(log.follow(wanted)) for wanted in wants]
+        for src, service in (("10.10.0.5", "openvpn"), ("fd00:30::5", "openvpn"), ("10.30.0.5", "dns")):
+            source.put(1, src, service)
+        expected = [["fd00:30::5", "10.30.0.5"], ["10.10.0.5", "fd00:30::5"], ["fd00:30::5"]]
+        for follower, addresses in zip(followers, expected, strict=True):
+            assert [line["src_ip"] for line in some(follower.lines(), len(addresses))] == addresses
+        assert [next(follower.lines()) for follower in followers] == [None] * 3
+
+
+def test_a_slow_follower_is_told_what_it_missed(log: events.EventLog, source: Source) -> None:
+    with log.follow({}) as follower:
+        source.put(events.FOLLOWER_LINES + 7)
+        until(lambda: not source.left)
+        lines = follower.lines()
+        time.sleep(0.5)  # the last batch is taken, not yet described
+        first, *rest = some(lines, events.FOLLOWER_LINES + 1)
+        assert first == {"lost": 7}
+        assert ports(rest) == [1024 + i for i in range(events.FOLLOWER_LINES)]
+        source.put(1)
+        assert ports(some(lines, 1)) == [1024]
+
+
+def test_followers_have_a_rate(tmp_path: Path, source: Source, in_force: InForce) -> None:
+    log = events.EventLog(config.Events(to="off", rate=10), [source.take], lambda: in_force)
+    with log.follow({}) as follower:
+        source.put(100)
+        log.start()
+        until(lambda: not source.left)
+        time.sleep(0.2)
+        first, *rest = some(follower.lines(), 11)
+        assert first["lost"] + len(rest) == 100
+        assert 10 <= len(rest) <= 20
+    log.stop()
+
+
+def test_without_readers_the_ring_is_left_alone(tmp_path: Path, source: Source, in_force: InForce) -> None:
+    log = events.EventLog(config.Events(to="off"), [source.take], lambda: in_force)
+    with log.follow({}):
+        pass
+    source.put(5)
+    log.start()
+    log.stop()
+    assert source.left == 5
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"region": "shenzen"}, "no region `shenzen`, did you mean `shenzhen`?"),
+        ({"service": "Skypeout"}, "no service `Skypeout`, did you mean `skypeout`?"),
+        ({"verdict": "blocked"}, "no verdict `blocked`"),
+    ],
+)
+def test_nobody_follows_what_there_is_not(
+    in_force: InForce, log: events.EventLog, wanted: dict[str, str], words: str
+) -> None:
+    with pytest.raises(Refused, match=re.escape(words)):
+        next(events.follow(log, in_force, wanted))
+
+
+def test_an_answer_that_is_given_up_follows_no_more(in_force: InForce, log: events.EventLog, source: Source) -> None:
+    answer = events.follow(log, in_force, {"region": "shenzhen"})
+    assert next(answer) is None
+    source.put(1)
+    until(lambda: next(answer) is not None)
+    answer.close()
+    assert log._followers == ()
 
 
 def test_a_torn_line_does_not_spoil_the_next(tmp_path: Path) -> None:

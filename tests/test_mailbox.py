@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
@@ -58,6 +59,34 @@ def test_no_signal_is_lost_whenever_it_comes() -> None:
             assert mailbox.get() is Letter.HANGUP
             answered.release()
         sender.join()
+
+
+def test_an_errand_is_run_by_the_owner() -> None:
+    with Mailbox() as mailbox, ThreadPoolExecutor(2) as others:
+        owner = others.submit(mailbox.ask, threading.current_thread)
+        assert mailbox.get() is Letter.ERRAND
+        mailbox.run_errands()
+        assert owner.result(10) is threading.current_thread()
+
+
+def test_what_an_errand_raises_is_the_asker_s() -> None:
+    with Mailbox() as mailbox, ThreadPoolExecutor(1) as others:
+        asker = others.submit(mailbox.ask, lambda: 1 // 0)
+        assert mailbox.get() is Letter.ERRAND
+        mailbox.run_errands()
+        with pytest.raises(ZeroDivisionError):
+            asker.result(10)
+
+
+def test_errands_end_with_their_owner() -> None:
+    with Mailbox() as mailbox, ThreadPoolExecutor(1) as others:
+        asker = others.submit(mailbox.ask, int)
+        assert mailbox.get() is Letter.ERRAND
+        mailbox.end_errands()
+        with pytest.raises(CancelledError):
+            asker.result(10)
+        with pytest.raises(CancelledError):
+            mailbox.ask(int)
 
 
 def test_a_full_box_still_wakes_and_never_blocks() -> None:

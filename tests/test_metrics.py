@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import socket
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -195,6 +196,15 @@ def test_over_http(server: metrics.Server, in_force: InForce) -> None:
         assert page.status == 200
         got = samples(page.read().decode())
     assert got[key("policy_info", revision=in_force.policy.revision)] == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "reload"])
+def test_nothing_can_be_changed_over_http(server: metrics.Server, method: str) -> None:
+    request = urllib.request.Request(f"http://{server.listens}/metrics", b'{"do": "reload"}', method=method)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert (refused.value.code, refused.value.headers["Allow"]) == (405, "OPTIONS,GET")
+    refused.value.close()
 
 
 def test_an_address_in_use(server: metrics.Server, in_force: InForce) -> None:

@@ -10,12 +10,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import PlainValidator, model_validator
+from pydantic import BeforeValidator, PlainValidator, model_validator
 
 from citygate.policy.problem import PolicyError
 from citygate.policy.shape import fit
 from citygate.policy.source import read
-from citygate.policy.values import Keys
+from citygate.policy.values import Keys, Text
 
 QUEUE_NUMBERS = 65536  # NFQUEUE's queue numbers have 16 bits
 
@@ -69,6 +69,10 @@ def _target(value: object) -> Path | str:
     return "journal" if value == "journal" else _path(value)
 
 
+def _unless_off(value: object) -> object:
+    return None if _is_off(value) else value
+
+
 def _is_off(value: object) -> bool:
     return value is False or value == "off"  # YAML 1.1 reads the word `off` as false
 
@@ -102,12 +106,20 @@ class Events(Keys):
     rate: Annotated[int, PlainValidator(_number(1, 1_000_000))] = 1000
 
 
+class Control(Keys):
+    """The Unix socket on which operators' tools ask the daemon, and the group that may."""
+
+    socket: FilePath = Path("/run/citygate/control.sock")
+    group: Text = "citygate"
+
+
 class Config(Keys):
-    """A configuration. ``metrics`` is None when switched off."""
+    """A configuration. ``metrics`` and ``control`` are None when switched off."""
 
     policies: FilePath
     queues: Queues = Queues()
     metrics: Annotated[Listen | None, PlainValidator(_listen)] = Listen("127.0.0.1", 9436)
+    control: Annotated[Control | None, BeforeValidator(_unless_off)] = Control()
     state: FilePath = Path("/var/lib/citygate")
     events: Events = Events()
 
@@ -124,6 +136,6 @@ def load(path: Path) -> Config:
     base = path.absolute().parent
     to = config.events.to
     events = config.events.model_copy(update={"to": base / to}) if isinstance(to, Path) else config.events
-    return config.model_copy(
-        update={"policies": base / config.policies, "state": base / config.state, "events": events}
-    )
+    control = config.control and config.control.model_copy(update={"socket": base / config.control.socket})
+    absolute = {"policies": base / config.policies, "state": base / config.state}
+    return config.model_copy(update={**absolute, "events": events, "control": control})

@@ -11,25 +11,29 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from citygate import config, inforce, metrics, systemd, watch
+from citygate import config, events, inforce, metrics, systemd, watch
 from citygate.config import Config
+from citygate.control import Answer, Command, Control, Refused
 from citygate.datapath.batch import Queue, Worker
 from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
-from citygate.events import EventLog
 from citygate.inforce import InForce
 from citygate.kernel import Changes, Counters, Kernel, KernelError, queue_stats
 from citygate.mailbox import Letter, Mailbox
-from citygate.policy.problem import PolicyError
+from citygate.policy.problem import PolicyError, Problem
 from citygate.register import Register, RegisterError
+from citygate.status import Facts, Status
 
 FLOWS = 65536  # places in each queue's flow table, which holds only flows not yet named
 K = TypeVar("K")
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,15 @@ def run(config_file: Path) -> int:
     return 1
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a reload."""
+
+    revision: str  # of the policy now in force
+    refused: str = ""  # why, when it is the one from before
+    problems: tuple[Problem, ...] = ()
+
+
 class Daemon:
     """A running citygate. What it opens is closed by ``ending``, last opened first."""
 
@@ -69,30 +82,39 @@ class Daemon:
         self._kernel_lock = threading.Lock()  # the kernel's door is for one thread at a time
         ending.callback(self._kernel.close)
         self._open_queues()
-        self._events = self._open_events()
+        self._events = events.EventLog(
+            settings.events, [classifier.take_named for classifier in self._classifiers], lambda: self._in_force
+        )
+        self._sources = self._make_sources()
         self._listens = self._serve_metrics()
+        self._control = self._open_control()
 
     def serve(self) -> int:
         """Start, tell that it is ready, and do what the letters say until the end."""
         with self._kernel_lock:
             adopted = self._kernel.start(self._in_force.table)
         self._applied(self._in_force)
-        self._start_threads()
+        self._start_threads(adopted)
         where = f"{'adopted' if adopted else 'new'} table, {self._kernel.step} queue step"
         log.info("ready: %s, %s, metrics %s", self._policy(), where, f"on {self._listens}" if self._listens else "off")
         self._tell_ready()
-        while (letter := self._mailbox.get()) in (Letter.HANGUP, Letter.CHANGED, Letter.REMOVED):
-            if letter is Letter.REMOVED:
-                self._restore()
-                continue
-            if letter is Letter.HANGUP and self._events:
-                self._events.reopen()
-            self._reload()
+        acts: dict[Letter, Callable[[], object]] = {
+            Letter.HANGUP: self._hang_up,
+            Letter.CHANGED: self._reload,
+            Letter.REMOVED: self._restore,
+            Letter.ERRAND: self._mailbox.run_errands,
+        }
+        while act := acts.get(letter := self._mailbox.get()):
+            act()
         systemd.notify("STOPPING=1")
         log.info("stopping (%s): the table stays in place", letter.name.lower())
         return 1 if letter is Letter.FAILED else 0
 
-    def _reload(self) -> None:
+    def _hang_up(self) -> None:
+        self._events.reopen()
+        self._reload()
+
+    def _reload(self) -> Outcome:
         systemd.notify("RELOADING=1")
         try:
             new = inforce.load(self._settings.policies, self._register)
@@ -101,7 +123,7 @@ class Daemon:
         except PolicyError as error:
             for problem in error.problems:
                 log.error("%s", problem)
-            self._refused(f"the new one's problems: {len(error.problems)}")
+            self._refused(f"the new one's problems: {len(error.problems)}", error.problems)
         except (KernelError, RegisterError, OSError) as error:
             self._refused(str(error))
         else:
@@ -111,6 +133,8 @@ class Daemon:
             self._applied(new)
             log.info("reloaded: %s", self._policy())
         self._tell_ready()
+        revision, refusal = self._in_force.policy.revision, self._reloads.refusal
+        return Outcome(revision, refusal.why, refusal.problems) if refusal else Outcome(revision)
 
     def _restore(self) -> None:
         """Make the table and the queue rule again, from the policy in force. Conntrack has kept the flows' names."""
@@ -137,11 +161,11 @@ class Daemon:
         self._in_force = new
         self._reloads.results["applied"] += 1
         self._reloads.last_time = time.time()
-        self._reloads.last_failed = False
+        self._reloads.refusal = None
 
-    def _refused(self, why: str) -> None:
+    def _refused(self, why: str, problems: tuple[Problem, ...] = ()) -> None:
         self._reloads.results["refused"] += 1
-        self._reloads.last_failed = True
+        self._reloads.refusal = metrics.Refusal(time.time(), why, problems)
         log.error("reload refused, policy %s stays in force: %s", self._in_force.policy.revision, why)
 
     def _policy(self) -> str:
@@ -149,7 +173,7 @@ class Daemon:
         return f"policy {policy.revision}, regions: {len(policy.regions)}, zones: {zones}"
 
     def _tell_ready(self) -> None:
-        refused = "; the last reload was refused" if self._reloads.last_failed else ""
+        refused = "; the last reload was refused" if self._reloads.refusal else ""
         systemd.notify(f"READY=1\nSTATUS={self._policy()}{refused}")
 
     def _open_queues(self) -> None:
@@ -157,6 +181,7 @@ class Daemon:
         self._workers: list[Worker] = []
         endpoints = Shared()
         length = self._settings.queues.length
+        self._flows = max(FLOWS, 2 * length)  # a named flow stays until all that waited behind it has passed
         for number in self._settings.queues.numbers:
             try:
                 opened = Queue(number, length)
@@ -164,21 +189,12 @@ class Daemon:
                 hint = "is another program bound to it, or CAP_NET_ADMIN missing?"
                 raise OSError(f"queue {number} cannot be opened ({error}): {hint}") from error
             self._ending.callback(opened.close)
-            flows = max(FLOWS, 2 * length)  # a named flow stays until all that waited behind it has passed
-            classifier = Classifier(self._in_force.naming, endpoints=endpoints, flows=flows, queue_length=length)
+            classifier = Classifier(self._in_force.naming, endpoints=endpoints, flows=self._flows, queue_length=length)
             self._classifiers.append(classifier)
             self._workers.append(Worker(opened.fd, number, classifier))
 
-    def _open_events(self) -> EventLog | None:
-        if self._settings.events.to == "off":
-            return None
-        rings = [classifier.take_named for classifier in self._classifiers]
-        return EventLog(self._settings.events, rings, lambda: self._in_force)
-
-    def _serve_metrics(self) -> config.Listen | None:
-        if self._settings.metrics is None:
-            return None
-        sources = metrics.Sources(
+    def _make_sources(self) -> metrics.Sources:
+        return metrics.Sources(
             in_force=lambda: self._in_force,
             kernel=self._counters,
             queues=queue_stats,
@@ -188,12 +204,62 @@ class Daemon:
             events=self._event_counts,
             reloads=self._reloads,
         )
+
+    def _serve_metrics(self) -> config.Listen | None:
+        if self._settings.metrics is None:
+            return None
         try:
-            server = metrics.Server(self._settings.metrics, sources)
+            server = metrics.Server(self._settings.metrics, self._sources)
         except OSError as error:
             raise OSError(f"metrics cannot be served on {self._settings.metrics}: {error.strerror}") from error
         self._ending.callback(server.close)
         return server.listens
+
+    def _open_control(self) -> Control | None:
+        if self._settings.control is None:
+            return None
+        try:
+            control = Control(self._settings.control)
+        except OSError as error:
+            why = error.strerror or error
+            raise OSError(f"the control socket {self._settings.control.socket} cannot be made: {why}") from error
+        self._ending.callback(control.close)
+        self._ending.callback(self._mailbox.end_errands)  # before: a client may wait for one
+        return control
+
+    def _commands(self, adopted: bool) -> dict[str, Command]:
+        """What operators' tools may ask for."""
+        facts = Facts(
+            policies=self._settings.policies,
+            queues=self._settings.queues,
+            flows=self._flows * len(self._classifiers),
+            step=self._kernel.step,
+            adopted=adopted,
+        )
+        status = Status(facts, self._sources)
+        return {
+            "status": Command(status.status),
+            "counters": Command(status.counters),
+            "events": Command(self._follow, dict.fromkeys(("region", "service", "verdict"), str)),
+            "reload": Command(self._reload_asked),
+        }
+
+    def _reload_asked(self, arguments: Mapping[str, Any]) -> Answer:
+        """Problems of the new policy, if it has any, then what came of it."""
+        outcome = self._on_main_thread(self._reload)
+        for problem in outcome.problems:
+            yield asdict(problem)
+        return {"applied": not outcome.refused, "revision": outcome.revision, "why": outcome.refused}
+
+    def _on_main_thread(self, errand: Callable[[], T]) -> T:
+        """For a command that changes the policy or the kernel's table."""
+        try:
+            return self._mailbox.ask(errand)
+        except CancelledError:
+            raise Refused("the daemon is stopping") from None
+
+    def _follow(self, arguments: Mapping[str, Any]) -> Answer:
+        return events.follow(self._events, self._in_force, arguments)
 
     def _counters(self) -> Counters:
         with self._kernel_lock:
@@ -203,17 +269,18 @@ class Daemon:
         return _sum(classifier.named_flows() for classifier in self._classifiers)
 
     def _event_counts(self) -> dict[str, int]:
-        if self._events is None:
+        if self._settings.events.to == "off":
             # The classifiers keep a tally of all namings, whoever reads their rings.
             uncounted = sum(classifier.counts()["tally_overflow"] for classifier in self._classifiers)
             return {"written": 0, "off": self._named().total() + uncounted}
         ring_full = sum(classifier.counts()["events_left_out"] for classifier in self._classifiers)
         return self._events.counts() | {"ring_full": ring_full}
 
-    def _start_threads(self) -> None:
-        if self._events:
-            self._events.start()
-            self._ending.callback(self._events.stop)
+    def _start_threads(self, adopted: bool) -> None:
+        if self._control:
+            self._control.start(self._commands(adopted))
+        self._events.start()
+        self._ending.callback(self._events.stop)
         for number, worker in zip(self._settings.queues.numbers, self._workers, strict=True):
             thread = threading.Thread(target=worker.run, name=f"queue {number}")
             thread.start()

@@ -5,6 +5,8 @@ whose name may change (DNS over one socket, or a guess made surer: ``final`` is 
 ``app_proto`` is the protocol recognised; ``failed``, EVE's word, where the flow was given up. Protocols without ports
 have no port fields, and ICMP no ``community_id``, which would need the message's type. Never payload.
 
+Operators may follow the lines as they come (``EventLog.follow``), also where none is written.
+
 EVE: Suricata user guide, "Eve JSON Format". Community ID: github.com/corelight/community-id-spec, version 1.
 """
 
@@ -14,10 +16,12 @@ import hashlib
 import json
 import logging
 import os
+import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,13 +30,17 @@ from typing import Any, Literal
 from communityid import CommunityID, FlowTuple
 
 from citygate import config
+from citygate.control import Answer, known
 from citygate.datapath.named import Named
 from citygate.inforce import InForce
-from citygate.policy.evaluate import Far, decide_flow
+from citygate.policy.evaluate import Far, decide_flow, today
+from citygate.policy.model import Action, Licence, Name
 
 DRAIN_S = 0.1  # how often the classifiers' rings are emptied
 STALLED_S = 3.0  # how long a stop waits for the output
 BATCH = 1024  # records taken from a ring at a time
+FOLLOWER_LINES = 2048  # that may wait for one follower
+FOLLOWER_WAIT_S = 0.25  # without a line, before a follower is given the word
 
 # IANA protocol numbers as EVE writes them; it writes others as three digits (src/output-json.c).
 _PROTO = {1: "ICMP", 6: "TCP", 17: "UDP", 47: "GRE", 50: "ESP", 51: "AH", 58: "IPv6-ICMP", 132: "SCTP"}
@@ -80,7 +88,7 @@ class Describer:
         if flow.proto not in _ICMP:
             ends = (flow.src, flow.dst, flow.sport, flow.dport) if ports else (flow.src, flow.dst)
             event["community_id"] = self._community.calc(FlowTuple(flow.proto, *ends))
-        return event | {"citygate": _judged(flow, in_force)}
+        return event | {"citygate": _judged(flow, in_force, when)}
 
 
 def _app_proto(flow: Named) -> str:
@@ -89,18 +97,25 @@ def _app_proto(flow: Named) -> str:
     return flow.service if flow.protocol == "signature" else flow.protocol
 
 
-def _judged(flow: Named, in_force: InForce) -> dict[str, Any]:
-    """Our own fields. ``rule`` is null where the region's default decided, ``region`` empty for no region."""
+def _judged(flow: Named, in_force: InForce, when: datetime) -> dict[str, Any]:
+    """Our own fields, as the policy says at ``when``.
+
+    ``rule`` is null where the region's default decided, ``region`` empty for no region. ``licence`` is the provider's
+    in the region that decided, on that region's day.
+    """
     proto = {6: "tcp", 17: "udp"}.get(flow.proto, "other")
     originator = Far(ip_address(flow.src), proto, flow.sport or None)
     responder = Far(ip_address(flow.dst), proto, flow.dport or None)
     zones = in_force.index.find(originator.address), in_force.index.find(responder.address)
-    answer = decide_flow(*zones, flow.service, originator, responder, in_force.catalogue)
+    name = Name(flow.service, flow.provider)
+    answer = decide_flow(*zones, name, originator, responder, when, in_force.names)
+    region = answer.zone.region if answer.zone else None
     deciding = next((end for end in (answer.originator, answer.responder) if end and end.action == answer.action), None)
     return {
-        "region": answer.zone.region.name if answer.zone else "",
+        "region": region.name if region else "",
         "service": flow.service,
-        "provider": in_force.classes.get(flow.class_number, ("", ""))[1],
+        "provider": flow.provider,
+        "licence": in_force.names.licence(name, region.name, today(region.timezone, when)) if region else Licence.NONE,
         "rule": deciding.rule if deciding else None,
         "verdict": answer.action,
         "policy_revision": in_force.policy.revision,
@@ -166,13 +181,53 @@ class Output:
         os.close(self._file)
 
 
+class Follower:
+    """One operator who follows the lines. Filled by the log's thread, emptied by the operator's own."""
+
+    def __init__(self, wanted: Mapping[str, str]) -> None:
+        """``wanted``: fields of ``citygate`` and the values they must have."""
+        self.since_ms = int(time.monotonic() * 1000)  # on the datapath's clock: flows named earlier may lie in a ring
+        self._wanted = wanted.items()
+        self._waiting: queue.Queue[dict[str, Any]] = queue.Queue(FOLLOWER_LINES)
+        self._lost = 0  # counted by the log's thread alone
+        self._told = 0
+
+    def put(self, event: dict[str, Any]) -> None:
+        if self._wanted <= event["citygate"].items():
+            try:
+                self._waiting.put_nowait(event)
+            except queue.Full:
+                self._lost += 1
+
+    def lose(self) -> None:
+        """A line that nobody made, for there are too many."""
+        self._lost += 1
+
+    def lines(self) -> Iterator[dict[str, Any] | None]:
+        """For ever: events, ``{"lost": lines}`` where some are missing, None when there was nothing for a while."""
+        while True:
+            if lost := self._lost - self._told:
+                self._told += lost
+                yield {"lost": lost}
+            try:
+                yield self._waiting.get(timeout=FOLLOWER_WAIT_S)
+            except queue.Empty:
+                yield None
+
+
 class EventLog:
-    """Empties the classifiers' rings into an output, in a thread of its own."""
+    """Empties the classifiers' rings into an output and to followers, in a thread of its own.
+
+    Without either the rings are left alone: what they have no room for was not wanted.
+    """
 
     def __init__(self, settings: config.Events, rings: Iterable[Take], in_force: Callable[[], InForce]) -> None:
-        """Raises OSError when the file cannot be opened. ``settings.to`` is not off."""
-        self._output = Output(settings.to)
+        """Raises OSError when the file cannot be opened."""
+        self._output = None if settings.to == "off" else Output(settings.to)
         self._limiter = Limiter(settings.sample, settings.rate)
+        self._follow_limiter = Limiter(1, settings.rate)
+        self._followers: tuple[Follower, ...] = ()  # replaced, never changed
+        self._followers_lock = threading.Lock()
         self._describer = Describer()
         self._rings = tuple(rings)
         self._in_force = in_force
@@ -194,6 +249,18 @@ class EventLog:
         """Open the file again, soon: it was renamed."""
         self._reopen.set()
 
+    @contextmanager
+    def follow(self, wanted: Mapping[str, str]) -> Iterator[Follower]:
+        """The lines from now on, at most ``rate`` a second and whatever ``sample`` says; from any thread."""
+        follower = Follower(wanted)
+        with self._followers_lock:
+            self._followers += (follower,)
+        try:
+            yield follower
+        finally:
+            with self._followers_lock:
+                self._followers = tuple(other for other in self._followers if other is not follower)
+
     def counts(self) -> dict[str, int]:
         """Lines ``written``, and flows left out by reason."""
         return dict(self._counts)
@@ -202,26 +269,54 @@ class EventLog:
         while not self._stop.wait(DRAIN_S):
             self._turn()
         self._turn()
-        self._output.close()
+        if self._output:
+            self._output.close()
 
     def _turn(self) -> None:
-        if self._reopen.is_set():
+        if self._output and self._reopen.is_set():
             self._reopen.clear()
             try:
                 self._output.reopen()
             except OSError as error:
                 log.error("the event log cannot be opened again (%s): the old file stays in use", error.strerror)
+        if not self._output and not self._followers:
+            return
         for take in self._rings:
             while records := take(BATCH):
                 for flow in records:
                     self._record(flow)
 
     def _record(self, flow: Named) -> None:
-        if reason := self._limiter.refuses(self._describer.flow_id(flow), time.monotonic()):
-            self._counts[reason] += 1
+        now = time.monotonic()
+        logged = self._is_logged(flow, now)
+        followers = self._following(flow, now)
+        if not logged and not followers:
             return
         # Asked for each time: the time of day may be set while the daemon runs.
         event = self._describer.describe(flow, self._in_force(), time.time() - time.monotonic())
+        if logged:
+            self._write(event)
+        for follower in followers:
+            follower.put(event)
+
+    def _is_logged(self, flow: Named, now: float) -> bool:
+        if not self._output:
+            return False
+        if reason := self._limiter.refuses(self._describer.flow_id(flow), now):
+            self._counts[reason] += 1
+        return reason is None
+
+    def _following(self, flow: Named, now: float) -> list[Follower]:
+        """Who is to have this flow's line."""
+        followers = [follower for follower in self._followers if follower.since_ms <= flow.time_ms]
+        if followers and self._follow_limiter.refuses(0, now):
+            for follower in followers:
+                follower.lose()
+            return []
+        return followers
+
+    def _write(self, event: dict[str, Any]) -> None:
+        assert self._output
         try:
             self._output.write(json.dumps(event, separators=(",", ":")).encode())
         except OSError as error:
@@ -232,3 +327,17 @@ class EventLog:
         else:
             self._counts["written"] += 1
             self._failing = False
+
+
+def follow(log: EventLog, now: InForce, wanted: Mapping[str, str]) -> Answer:
+    """The lines of ``log`` for ever, as an answer on the control socket. Raises Refused for a name there is not."""
+    names = {
+        "region": {region.name for region in now.policy.regions},
+        "service": set(now.names.catalogue.services),
+        "verdict": set(map(str, Action)),
+    }
+    for field, name in wanted.items():
+        known(field, name, names[field])
+    with log.follow(wanted) as follower:
+        yield from follower.lines()
+    return None

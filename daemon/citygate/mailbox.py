@@ -11,8 +11,13 @@ import logging
 import os
 import signal
 import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +31,7 @@ class Letter(enum.IntEnum):
     CHANGED = 128  # the policy's files
     FAILED = 129  # a thread died; its reason is logged
     REMOVED = 130  # somebody took the table or the queue rule away
+    ERRAND = 131  # another thread wants something done: ``run_errands``
 
 
 _KNOWN = frozenset(Letter)
@@ -34,6 +40,11 @@ _SIGNALS = (Letter.HANGUP, Letter.INTERRUPT, Letter.TERMINATE)
 
 class Mailbox:
     """While entered, the signals of ``Letter`` and the death of any thread become letters. For the main thread."""
+
+    def __init__(self) -> None:
+        self._errands: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._errands_lock = threading.Lock()
+        self._ending = False
 
     def __enter__(self) -> Self:
         self._read, self._write = os.pipe2(os.O_CLOEXEC)
@@ -66,6 +77,35 @@ class Mailbox:
             (byte,) = os.read(self._read, 1)
             if byte in _KNOWN:
                 return Letter(byte)
+
+    def ask(self, errand: Callable[[], T]) -> T:
+        """From another thread: have the owner run ``errand``; what it gives, or raises.
+
+        CancelledError when the owner ends first.
+        """
+        future: Future[T] = Future()
+        with self._errands_lock:
+            if self._ending:
+                raise CancelledError
+            self._errands.append((future, errand))
+        self.put(Letter.ERRAND)
+        return future.result()
+
+    def run_errands(self) -> None:
+        """For the owner: run what others asked for until now, oldest first."""
+        while self._errands:
+            future, errand = self._errands.popleft()
+            try:
+                future.set_result(errand())
+            except Exception as error:  # it is the asker's
+                future.set_exception(error)
+
+    def end_errands(self) -> None:
+        """For the owner, at its end: nobody waits for an errand any more."""
+        with self._errands_lock:
+            self._ending = True
+        for future, _ in self._errands:
+            future.cancel()
 
     def _died(self, death: threading.ExceptHookArgs) -> None:
         name = death.thread.name if death.thread else "unknown"

@@ -1,8 +1,7 @@
 """What Prometheus is told: the kernel's counters, read once a scrape, and the daemon's own figures.
 
 Label values come from the policy, the catalogue and fixed lists, never from traffic, so the number of series is bounded
-by zones and services. A region's zones are summed; regions and services that the policy no longer names keep their
-counts. An empty ``service`` is a flow not yet named, an empty ``region`` traffic of no region.
+by zones and services (``totals``).
 """
 
 from __future__ import annotations
@@ -21,13 +20,24 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from citygate import totals
 from citygate.config import Listen
 from citygate.inforce import InForce
 from citygate.kernel import Counters, KernelError, QueueStats
+from citygate.policy.problem import Problem
 
 K = TypeVar("K", bound=tuple[str, ...])
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A policy that did not come into force."""
+
+    time: float  # seconds since 1970
+    why: str
+    problems: tuple[Problem, ...] = ()  # of its files, where that is why
 
 
 @dataclass
@@ -35,7 +45,7 @@ class Reloads:
     """How loading the policy went; written by the daemon's main thread alone."""
 
     last_time: float = 0.0  # seconds since 1970, of the last attempt that succeeded
-    last_failed: bool = False
+    refusal: Refusal | None = None  # of the last attempt, if it was refused
     results: Counter[str] = field(default_factory=lambda: Counter(applied=0, refused=0, restored=0))
 
 
@@ -190,32 +200,21 @@ def _datapath(classifiers: Mapping[str, int], workers: Mapping[str, int]) -> Ite
 
 
 def _counters(counters: Counters, now: InForce) -> Iterator[Metric]:
-    packets: Counter[tuple[str, ...]] = Counter()
-    size: Counter[tuple[str, ...]] = Counter()
-    unnamed: Counter[tuple[str, ...]] = Counter()
-    for (zone, class_, verdict, direction), (seen, bytes_) in counters.packets.items():
-        region = now.regions.get(zone, "")
-        key = (region, *_service(class_, now), verdict, direction)
-        packets[key] += seen
-        size[key] += bytes_
-        if class_ == 0 and verdict == "passed":
-            unnamed[region, direction] += seen
-    labels = ["region", "service", "provider", "verdict", "direction"]
-    yield _counter(
-        "packets", "Packets by outcome; one that passed between two regions counts in both.", labels, packets
-    )
-    yield _counter("bytes", "Bytes (layer 3) of the packets in citygate_packets_total.", labels, size)
+    packets = totals.packets(counters, now)
+    labels = list(totals.Outcome._fields)
+    help = "Packets by outcome; one that passed between two regions counts in both."
+    yield _counter("packets", help, labels, {key: seen for key, (seen, _) in packets.items()})
+    help = "Bytes (layer 3) of the packets in citygate_packets_total."
+    yield _counter("bytes", help, labels, {key: size for key, (_, size) in packets.items()})
     help = "Packets that passed because their flow had no name yet; part of citygate_packets_total."
-    yield _counter("packets_before_naming", help, ["region", "direction"], unnamed)
+    yield _counter("packets_before_naming", help, ["region", "direction"], totals.before_naming(packets))
 
-    packets, size = Counter(), Counter()
-    for (zone, cause, outcome, direction), (seen, bytes_) in counters.unfiltered.items():
-        who = (now.regions.get(zone, ""), cause, outcome, direction)
-        packets[who] += seen
-        size[who] += bytes_
-    labels = ["region", "cause", "outcome", "direction"]
-    yield _counter("unfiltered_packets", "Packets that the daemon never looked at.", labels, packets)
-    yield _counter("unfiltered_bytes", "Bytes (layer 3) that the daemon never looked at.", labels, size)
+    unfiltered = totals.unfiltered(counters, now)
+    labels = list(totals.Unseen._fields)
+    help = "Packets that the daemon never looked at."
+    yield _counter("unfiltered_packets", help, labels, {key: seen for key, (seen, _) in unfiltered.items()})
+    help = "Bytes (layer 3) that the daemon never looked at."
+    yield _counter("unfiltered_bytes", help, labels, {key: size for key, (_, size) in unfiltered.items()})
 
     used = {(name,): elements for name, (elements, _) in counters.fill.items()}
     room = {(name,): capacity for name, (_, capacity) in counters.fill.items()}
@@ -235,7 +234,7 @@ def _queues(queues: Mapping[int, QueueStats]) -> Iterator[Metric]:
 def _named(named: Mapping[tuple[int, int], int], now: InForce) -> Iterator[Metric]:
     flows: Counter[tuple[str, ...]] = Counter()
     for (zone, class_), count in named.items():
-        flows[now.regions.get(zone, ""), _service(class_, now)[0]] += count
+        flows[now.regions.get(zone, ""), totals.service(class_, now)[0]] += count
     help = (
         "Flows named, by the region of the first end that lies in one; a flow of many messages at each change of name."
     )
@@ -257,16 +256,11 @@ def _policy(now: InForce, reloads: Reloads) -> Iterator[Metric]:
     help = "When the policy in force was loaded, in seconds since 1970."
     yield _gauge("policy_last_reload_timestamp_seconds", help, [], {(): reloads.last_time})
     help = "1 when the last policy was refused and an earlier one is in force, else 0."
-    yield _gauge("policy_last_reload_failed", help, [], {(): int(reloads.last_failed)})
+    yield _gauge("policy_last_reload_failed", help, [], {(): int(reloads.refusal is not None)})
     results = {(result,): count for result, count in reloads.results.items()}
     yield _counter(
         "policy_reloads", "Loads of the policy, the first at the start, by what came of them.", ["result"], results
     )
-
-
-def _service(class_: int, now: InForce) -> tuple[str, str]:
-    """(service, provider); a number the register does not know was given by a register since lost."""
-    return ("", "") if class_ == 0 else now.classes.get(class_, ("unregistered", ""))
 
 
 class _Server(ThreadingMixIn, WSGIServer):

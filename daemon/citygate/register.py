@@ -10,7 +10,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,10 @@ class RegisterError(Exception):
 
 
 class Register:
-    """Numbers of classes and zones. Asking for an unknown one appends it. Not thread-safe: one thread asks."""
+    """Numbers of classes and zones. Asking for an unknown one appends it. Not thread-safe: one thread asks.
+
+    ``know`` appends many at once, which costs one sync of the disk and not one for each.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,19 +50,32 @@ class Register:
     def class_of(self, service: str, provider: str = "") -> int:
         """The class number of a service by a provider (1 to 32767)."""
         key = (service, provider)
-        if key not in self._classes:
-            number = self._next(self._classes, CLASSES, "classes")
-            self._append({"class": number, "service": service, "provider": provider})
-            self._classes[key] = number
+        self.know(classes=[key])
         return self._classes[key]
 
     def zone_of(self, key: str) -> int:
         """The number of the zone with this key (1 to 16383)."""
-        if key not in self._zones:
-            number = self._next(self._zones, ZONES, "zones")
-            self._append({"zone": number, "key": key})
-            self._zones[key] = number
+        self.know(zones=[key])
         return self._zones[key]
+
+    def know(self, classes: Iterable[tuple[str, str]] = (), zones: Iterable[str] = ()) -> None:
+        """Give numbers, in this order, to those of the classes (service, provider) and zones that have none."""
+        new_classes = dict.fromkeys(key for key in classes if key not in self._classes)
+        new_zones = dict.fromkeys(key for key in zones if key not in self._zones)
+        if not new_classes and not new_zones:
+            return
+        class_numbers = dict(
+            zip(new_classes, self._next(self._classes, len(new_classes), CLASSES, "classes"), strict=True)
+        )
+        zone_numbers = dict(zip(new_zones, self._next(self._zones, len(new_zones), ZONES, "zones"), strict=True))
+        self._append(
+            [
+                *({"class": n, "service": key[0], "provider": key[1]} for key, n in class_numbers.items()),
+                *({"zone": n, "key": key} for key, n in zone_numbers.items()),
+            ]
+        )
+        self._classes |= class_numbers
+        self._zones |= zone_numbers
 
     def classes(self) -> dict[int, tuple[str, str]]:
         """Class number to (service, provider), all that were ever given."""
@@ -69,17 +85,17 @@ class Register:
         """Zone number to zone key, all that were ever given."""
         return {number: key for key, number in self._zones.items()}
 
-    def _next(self, taken: Sized, limit: int, what: str) -> int:
-        number = len(taken) + 1  # numbers are given without gaps
-        if number > limit:
+    def _next(self, taken: Sized, wanted: int, limit: int, what: str) -> range:
+        first = len(taken) + 1  # numbers are given without gaps
+        if first + wanted - 1 > limit:
             raise RegisterError(f"{self._path}: all {limit} {what} are taken")
-        return number
+        return range(first, first + wanted)
 
-    def _append(self, entry: dict[str, int | str]) -> None:
-        line = json.dumps(entry).encode() + b"\n"
+    def _append(self, entries: Iterable[dict[str, int | str]]) -> None:
+        lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
         try:
-            written = os.write(self._file, line)
-            if written < len(line):  # the disk is full; a torn line would spoil the next one
+            written = os.write(self._file, lines)
+            if written < len(lines):  # the disk is full; a torn line would spoil the next one
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file)

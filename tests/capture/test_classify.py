@@ -216,6 +216,31 @@ def test_table(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "www.youtube.com" in out.getvalue()
 
 
+REGION = "region: north\nsubscribers: [192.0.2.0/24, '2001:db8::/48']\n"
+REGISTER = """\
+providers:
+  - {provider: tube, title: Tube, services: [youtube], licence: {status: granted},
+     endpoints: {networks: [198.51.100.0/24, "2001:db8:1::/48"]}}
+  - {provider: echo, title: Echo, services: [icmp], licence: {status: none}, endpoints: {networks: [198.51.100.1/32]}}
+"""
+
+
+def test_a_policy_tells_providers(capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "policy/regions").mkdir(parents=True)
+    (tmp_path / "policy/regions/north.yaml").write_text(REGION)
+    (tmp_path / "policy/providers.yaml").write_text(REGISTER)
+    out = io.StringIO()
+    assert main([capture], "json", out, tmp_path / "policy") == 0
+    rows = [json.loads(line) for line in out.getvalue().splitlines()]
+    told = {(row["server_ip"], row["service"]): row["provider"] for row in rows}
+    assert {ends: provider for ends, provider in told.items() if provider} == {
+        (SERVER, "youtube"): "tube", (SERVER_6, "youtube"): "tube", (SERVER, "icmp"): "echo",
+    }  # fmt: skip
+    (tmp_path / "policy/providers.yaml").write_text("providers: 1")
+    assert main([capture], "json", out, tmp_path / "policy") == 1
+    assert "providers.yaml:1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [None, b"", b"not a capture", b"\xd4\xc3\xb2\xa1\x02\x00"])
 def test_unreadable_file(
     capture: Path, tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]

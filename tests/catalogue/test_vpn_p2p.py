@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from citygate.capture.classify import naming
 from citygate.catalogue.load import builtin
-from citygate.catalogue.naming import naming
 from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.recognise.table import PROTOCOL_NAMES
 from tests.datapath.packets import ACK, FAMILIES, SYN, back, tcp, udp
 
 CATALOGUE = builtin(PROTOCOL_NAMES)
-CLASSES = {name: number for number, name in enumerate(CATALOGUE.services, 1)}
+NAMES = naming()
 HELLO = bytes(13) + b"\1\2\3\4\5" + b"\0" + bytes(range(8)) + b"\1\x0d\1\x0e\0\2" + bytes(80)  # ZeroTier's
 
 ENDS = pytest.mark.parametrize("ends", FAMILIES)
 
 
 def stream(ends: tuple[str, str], data: bytes, port: int, from_server: bool) -> str:
-    made = Classifier(naming(CATALOGUE, CLASSES), endpoints=Shared())
+    made = Classifier(NAMES, endpoints=Shared())
     made.packet(tcp(ends, 40000, port, 100, b"", SYN), 1)
     made.packet(tcp(back(ends), port, 40000, 500, b"", SYN | ACK), 1)
     if from_server:
@@ -77,7 +77,7 @@ def test_what_servers_send(ends: tuple[str, str], service: str, data: bytes) -> 
     ],
 )
 def test_datagrams(ends: tuple[str, str], service: str, data: bytes, port: int) -> None:
-    made = Classifier(naming(CATALOGUE, CLASSES), endpoints=Shared())
+    made = Classifier(NAMES, endpoints=Shared())
     made.packet(udp(ends, 40000, port, data), 1)
     assert "".join(named.service for named in made.take_named(10)) == service
 

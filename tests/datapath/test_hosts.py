@@ -22,7 +22,8 @@ RESOLVER = {"10.9.0.1": "10.9.1.53", "fd09::1": "fd09:1::53"}
 def classifier(networks: tuple[tuple[str, str, bool], ...] = ()) -> Classifier:
     names = Naming(
         (*SERVICES, "example"), {name: name for name in SERVICES}, HOSTS, CLASS,
-        [(ip_network(network), service, own) for network, service, own in networks],
+        [(ip_network(network), service) for network, service, _ in networks],
+        [service for _, service, own in networks if own],
     )  # fmt: skip
     return Classifier(names, endpoints=Shared())
 

@@ -9,8 +9,9 @@ import pytest
 
 from citygate.kernel import marks
 from citygate.kernel.compile import Compiled
+from citygate.kernel.skeleton import COUNTERS
 
-SIZES = dict.fromkeys(("passed", "blocked", "would_block", "unfiltered"), 65536)
+SIZES = dict.fromkeys(COUNTERS, 65536)
 SHENZHEN, SHANGHAI, OTHER = 1, 2, 3
 GOOD, BAD = 1, 2  # classes
 BOTH = [(4, "10.10.0.5", "198.51.100.10"), (6, "fd00:10::5", "2001:db8:100::10")]
@@ -25,6 +26,9 @@ def table(**changes: Any) -> Compiled:
         "decisions": {(SHENZHEN, BAD): "act_drop"},
         "defaults": {},
         "failing": {},
+        "shadow": {},
+        "rehearsed": frozenset(),
+        "buckets": frozenset(),
         "classes": (GOOD, BAD),
         "chains": {},
         "sizes": SIZES,

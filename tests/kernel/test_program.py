@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from ipaddress import ip_address
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.kernel.program import Branch, Chains, Count, FarEnd, Leaf, Node, named, unnamed
+from citygate.kernel.bucket import Bucket
+from citygate.kernel.compile import Graphs
+from citygate.kernel.program import (
+    OVER,
+    Branch,
+    Chains,
+    Condition,
+    Count,
+    FarEnd,
+    Flip,
+    Leaf,
+    Node,
+    flips,
+    leaf,
+    named,
+    unnamed,
+)
+from citygate.policy import share
 from citygate.policy.evaluate import Far, decide
-from citygate.policy.model import Action, Match, Mode, PortRange, Rule
+from citygate.policy.model import REFUSING, Action, Address, Effect, Match, Mode, Name, PortRange, Rule, Share
 from citygate.policy.zones import Zone
-from tests.kernel.policies import CATALOGUE, NETWORKS, region, rules
+from tests.kernel.policies import DEFAULTS, MOMENTS, NAMES, NETWORKS, NOW, region, rules
 
 FARS = st.builds(
     Far,
@@ -21,20 +39,31 @@ FARS = st.builds(
     st.just("udp"),
     st.sampled_from([53, 12340, 30000]),
 ) | st.builds(Far, st.just(ip_address("198.51.100.1")), st.just("tcp"), st.sampled_from([443, 451]))
+NEAR = [ip_address(text) for text in ("10.0.0.1", "10.0.0.2", "10.77.3.4", "fd00:10::5", "fd00:10:0:37::7")]
+ALLOW, DROP, REJECT = map(Effect, (Action.ALLOW, Action.DROP, Action.REJECT))
+LOST = [Name("lost"), Name("openvpn", "lost")]  # conntrack still has them, the policy no more
+ASKED = st.sampled_from([None, *NAMES.all, *LOST])
 
 
-def follow(node: Node, far: Far) -> tuple[Action | None, bool]:
-    """The action at the end of the way, and whether something was counted on it."""
+def follow(node: Node, near: Address, far: Far, over: bool = False) -> tuple[Effect | None, bool]:
+    """The effect at the end of the way, and whether something was counted on it. ``over``: buckets are over."""
     counted = False
     while not isinstance(node, Leaf):
+        assert not isinstance(node, Flip)
         if isinstance(node, Count):
             counted, node = True, node.then
+        elif isinstance(node.condition, Bucket) and node.yes == Leaf(OVER):
+            return Effect(Action.THROTTLE, node.condition.rate, 0, node.condition.rule), counted
         else:
-            node = node.yes if holds(node.far, far) else node.no
-    return node.action, counted
+            node = node.yes if holds(node.condition, near, far, over) else node.no
+    return node.effect, counted
 
 
-def holds(condition: FarEnd, far: Far) -> bool:
+def holds(condition: Condition, near: Address, far: Far, over: bool = False) -> bool:
+    if isinstance(condition, Bucket):
+        return over
+    if isinstance(condition, Share):
+        return share.inside(condition, near)
     at = not condition.networks or any(far.address in network for network in condition.networks)
     return at and (
         not condition.ports
@@ -42,12 +71,56 @@ def holds(condition: FarEnd, far: Far) -> bool:
     )
 
 
-@given(rules(), st.sampled_from(Action), FARS, st.sampled_from([None, *CATALOGUE.services]))
-def test_graphs_equal_the_reference(found: tuple[Rule, ...], default: Action, far: Far, service: str | None) -> None:
-    zone = Zone("z", region("z", ["10.0.0.0/8"], found, default), found, ())
-    expected = decide(zone, service, far, CATALOGUE)
-    node = named(found, default, service, CATALOGUE) if service else unnamed(found, default, CATALOGUE)
-    assert follow(node, far) == (expected.action, bool(expected.would))
+def zone(found: tuple[Rule, ...], default: Action) -> Zone:
+    return Zone("z", region("shanghai", ["10.0.0.0/8"], found, default), found, ())
+
+
+@given(rules(), st.sampled_from(DEFAULTS), st.sampled_from(NEAR), FARS, ASKED, st.sampled_from(MOMENTS))
+def test_graphs_equal_the_reference(
+    found: tuple[Rule, ...], default: Action, near: Address, far: Far, name: Name | None, at: datetime
+) -> None:
+    asked = zone(found, default)
+    expected = decide(asked, name, near, far, at, NAMES)
+    node = Graphs(asked, NAMES, at).of(name or Name(""))
+    # A trace of a throttle is left only by what is over its rate, of the other rules always.
+    assert follow(node, near, far, over=True) == (expected.effect, bool(expected.would))
+    throttles = {rule.name for rule in found if rule.action is Action.THROTTLE}
+    assert follow(node, near, far)[1] == bool(set(expected.would) - throttles)
+
+
+@given(
+    rules(), rules(), st.sampled_from(DEFAULTS), st.sampled_from(DEFAULTS), st.sampled_from(NEAR), FARS,
+    st.sampled_from([Name(""), *NAMES.all]),
+)  # fmt: skip
+def test_flips_are_where_the_fates_differ(
+    now: tuple[Rule, ...], then: tuple[Rule, ...], default: Action, other: Action, near: Address, far: Far, name: Name
+) -> None:
+    graphs = [Graphs(zone(found, end), NAMES, NOW).of(name) for found, end in ((now, default), (then, other))]
+    node = flips(graphs[0], graphs[1])
+    while not isinstance(node, Flip):
+        assert isinstance(node, Branch) and not isinstance(node.condition, Bucket)
+        node = node.yes if holds(node.condition, near, far) else node.no
+    fates = [fate(follow(graph, near, far)[0]) for graph in graphs]
+    assert node.fate == (fates[1] if fates[0] != fates[1] else None)
+
+
+def fate(effect: Effect | None) -> str:
+    if effect and effect.action is Action.THROTTLE:
+        return "throttled"
+    return "blocked" if effect and effect.action in REFUSING else "passed"
+
+
+def nameless(found: tuple[Rule, ...], default: Action) -> Node:
+    about = [NAMES.matching(rule.match, "shanghai", NOW.date()) for rule in found]
+    return unnamed(found, about, NAMES.every, default, "shanghai")
+
+
+def skype(found: tuple[Rule, ...]) -> Node:
+    about = [rule for rule in found if not rule.match.services or "skype" in rule.match.services]
+    return named(about, Action.ALLOW, "shanghai")
+
+
+HERE = ip_address("10.0.0.1")
 
 
 def test_many_conditions_make_few_chains() -> None:
@@ -57,8 +130,8 @@ def test_many_conditions_make_few_chains() -> None:
         for port in range(1, 41)
     )
     chains = Chains()
-    chains.of(unnamed(found, Action.DROP, CATALOGUE))
-    chains.of(named(found, Action.ALLOW, "skype", CATALOGUE))
+    chains.of(nameless(found, Action.DROP))
+    chains.of(skype(found))
     assert len(chains.rules) <= 80
 
 
@@ -73,9 +146,9 @@ def test_a_policy_of_a_thousand_rules_compiles() -> None:
         for n, (action, mode) in enumerate([(Action.DROP, Mode.MONITOR), (Action.DROP, Mode.ENFORCE)] * 500, 1)
     )
     chains = Chains()
-    for node in (unnamed(found, Action.DROP, CATALOGUE), named(found, Action.ALLOW, "skype", CATALOGUE)):
+    for node in (nameless(found, Action.DROP), skype(found)):
         chains.of(node)
-        assert follow(node, Far(NETWORKS[0][1], "udp", 20_000))[0] in (None, Action.ALLOW, Action.DROP)
+        assert follow(node, HERE, Far(NETWORKS[0][1], "udp", 20_000))[0] in (None, ALLOW, DROP)
     assert 500 < sum(map(len, chains.rules.values())) < 5000
 
 
@@ -86,18 +159,40 @@ def test_rules_on_many_services_make_few_states() -> None:
         for n, service in enumerate(("skype", "skypeout", "openvpn", "dns") * 250, 1)
     )
     last = Rule("last", Match(ports=(PortRange("udp", 1, 5000),)), Action.REJECT)
-    node = unnamed((*found, last), Action.ALLOW, CATALOGUE)
-    assert follow(node, Far(NETWORKS[0][1], "udp", 5000)) == (Action.REJECT, False)
-    assert follow(node, Far(NETWORKS[0][1], "udp", 1000)) == (None, False)
-    assert follow(node, Far(NETWORKS[0][1], "tcp", 1000)) == (Action.ALLOW, False)
+    node = nameless((*found, last), Action.ALLOW)
+    assert follow(node, HERE, Far(NETWORKS[0][1], "udp", 5000)) == (REJECT, False)
+    assert follow(node, HERE, Far(NETWORKS[0][1], "udp", 1000)) == (None, False)
+    assert follow(node, HERE, Far(NETWORKS[0][1], "tcp", 1000)) == (ALLOW, False)
 
 
 def test_equal_graphs_share_a_chain_and_names_are_digests_of_content() -> None:
     def one() -> Branch:
-        return Branch(FarEnd((NETWORKS[0],), ()), Leaf(Action.DROP), Leaf(Action.ALLOW))
+        return Branch(FarEnd((NETWORKS[0],), ()), Leaf(DROP), Leaf(ALLOW))
 
     first, second = Chains(), Chains()
     assert first.of(Count(one())) == first.of(Count(one())) == second.of(Count(one()))
     assert first.of(one()) != first.of(Count(one()))
-    assert first.of(Leaf(Action.REJECT)) == "act_reject" and first.of(Leaf(None)) == "act_allow"
+    assert first.of(Leaf(REJECT)) == "act_reject" and first.of(Leaf(None)) == "act_allow"
     assert set(first.rules) == {first.of(one()), first.of(Count(one()))}
+
+
+def test_a_throttle_has_a_bucket_for_each_family_and_a_mark_a_chain_of_its_own() -> None:
+    chains = Chains()
+    name = chains.of(leaf(Effect(Action.THROTTLE, 250_000, 0, "evening"), "shenzhen"))
+    (bucket,) = chains.buckets
+    assert (bucket.region, bucket.rule, bucket.rate) == ("shenzhen", "evening", 250_000)
+    *over, last = chains.rules[name]
+    assert len(over) == 4 and all("over 250000 bytes/second" in line for line in over)
+    assert {line.split("@")[1].split()[0] for line in over} == set(bucket.sets)
+    assert last == "goto act_allow"
+    assert chains.of(Leaf(Effect(Action.MARK, dscp=46))) == "act_mark_46"
+    assert chains.rules["act_mark_46"] == ("ip dscp set 46", "ip6 dscp set 46")
+
+
+def test_the_flip_of_a_policy_with_itself_is_none() -> None:
+    found = (
+        Rule("r", Match(networks=(NETWORKS[0],)), Action.DROP, share=Share(2500, 1)),
+        Rule("t", Match(), Action.THROTTLE, rate=1000),
+    )
+    node = named(found, Action.ALLOW, "shanghai")
+    assert flips(node, node) == Flip(None)

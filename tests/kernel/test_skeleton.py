@@ -14,7 +14,7 @@ SEEDS = (1, 2)
 
 @pytest.mark.parametrize("native", [True, False])
 def test_every_chain_that_is_gone_to_is_there(native: bool) -> None:
-    chains = skeleton.chains(QUEUES, native, True, SEEDS, "a")
+    chains = skeleton.chains(QUEUES, native, True, True, SEEDS, "a")
     text = "\n".join(rule for rules in chains.values() for rule in rules)
     assert set(re.findall(r"(?:goto|jump) (\w+)", text)) <= chains.keys()
     declared = {line.split()[3] for line in skeleton.declarations(dict.fromkeys(skeleton.COUNTERS, 1))}
@@ -23,13 +23,13 @@ def test_every_chain_that_is_gone_to_is_there(native: bool) -> None:
 
 def test_no_verdict_stands_behind_an_update() -> None:
     """A full set ends the rule: a verdict behind it would be lost without a word."""
-    for rules in skeleton.chains(QUEUES, True, True, SEEDS, "a").values():
+    for rules in skeleton.chains(QUEUES, True, True, True, SEEDS, "a").values():
         for rule in rules:
             assert not re.search(r"update @\w+ \{[^}]*\} \S", rule), rule
 
 
 def test_the_native_queue_step_spreads_flows_and_lets_pass_when_nobody_listens() -> None:
-    rule = skeleton.chains(QUEUES, True, True, SEEDS, "a")["ask"][1]
+    rule = skeleton.chains(QUEUES, True, True, True, SEEDS, "a")["ask"][1]
     assert rule == f"meta mark & {marks.ASK:#x} != 0 queue flags bypass to symhash mod 4 offset 10"
     assert skeleton.chains(range(3, 4), True, False, SEEDS, "a")["ask"][1].endswith("queue flags bypass to 3")
     assert "ask" not in skeleton.chains(QUEUES, False, False, SEEDS, "a")

@@ -6,6 +6,7 @@ packet goes on unnamed), so a test can name a flow what it likes.
 
 from __future__ import annotations
 
+import json
 import select
 import socket
 import subprocess
@@ -77,6 +78,25 @@ class World:
     def edit(self, table: Compiled) -> None:
         with self.lab.inside("gw"):
             self.kernel.edit(table)
+
+    def empty_buckets(self, table: Compiled) -> None:
+        """As if no subscriber had ever met a throttle."""
+        for bucket in table.buckets:
+            for name in bucket.sets:
+                self.nft("flush", "set", "inet", "citygate", name)
+
+    def bucket_owners(self, table: Compiled) -> set[tuple[str, str]]:
+        """(bucket's set, address) of every subscriber that has met a throttle."""
+        return {
+            (name, element["elem"]["val"])
+            for bucket in table.buckets
+            for name in bucket.sets
+            for element in self._elements(name)
+        }
+
+    def _elements(self, name: str) -> list[dict[str, dict[str, str]]]:
+        listed = json.loads(self.nft("-j", "list", "set", "inet", "citygate", name))["nftables"]
+        return next(found["set"] for found in listed if "set" in found).get("elem", [])
 
     def counters(self) -> Counters:
         return self.kernel.counters()

@@ -27,6 +27,9 @@ from citygate.datapath.decode import headers
 from citygate.datapath.endpoints import Shared
 from citygate.datapath.named import Named, Unnamed
 from citygate.datapath.naming import Naming
+from citygate.policy.load import load
+from citygate.policy.names import Names
+from citygate.policy.problem import PolicyError
 from citygate.tables import console
 
 FLOWS = 1 << 16  # of one file, kept at a time
@@ -78,10 +81,10 @@ class Told(NamedTuple):
     renamed: int
 
 
-def naming() -> Naming:
-    """The built-in catalogue, with class numbers that hold in this process alone."""
-    services = catalogue.builtin()
-    return of_catalogue(services, {name: number for number, name in enumerate(services.services, 1)})
+def naming(names: Names | None = None) -> Naming:
+    """Names of a policy, else the built-in catalogue, with class numbers that hold in this process alone."""
+    names = names or Names(catalogue.builtin())
+    return of_catalogue(names, {name: number for number, name in enumerate(names.all, 1)})
 
 
 def read(path: Path) -> Iterator[tuple[float, bytes, int]]:
@@ -160,7 +163,8 @@ def _told(before: Told | None, event: Named, packet: int) -> Told:
         return before
     if (before.last.protocol, before.last.service) == (event.protocol, event.service):
         # The guess was right, and now there may be a host, such as a certificate's.
-        return before._replace(last=before.last._replace(host=event.host or before.last.host, final=event.final))
+        host = event.host or before.last.host
+        return before._replace(last=before.last._replace(provider=event.provider, host=host, final=event.final))
     return Told(before.first, event, packet, before.renamed + 1)
 
 
@@ -172,10 +176,11 @@ def _pair(flow: Named | Unnamed) -> Pair:
 def _flow(path: Path, names: Naming, told: Told) -> Flow:
     first, last = told.first, told.last
     service = names.service("dns")[0] if last.protocol == "dns" else last.service
+    provider = last.provider if service == last.service else ""
     if service in NAMELESS:
-        row = Row(path.name, *_ends(first), service, "", last.host or first.host, "")
+        row = Row(path.name, *_ends(first), service, provider, last.host or first.host, "")
         return Flow(row, last.proto, last.protocol, renamed=told.renamed)
-    row = Row(path.name, *_ends(first), service, "", last.host or first.host, first.packets)
+    row = Row(path.name, *_ends(first), service, provider, last.host or first.host, first.packets)
     return Flow(row, last.proto, last.protocol, last.packets - 1, last.bytes - told.packet, told.renamed)
 
 
@@ -209,9 +214,16 @@ def classify(paths: Iterable[Path]) -> Iterator[Row]:
             yield flow.row
 
 
-def main(paths: Iterable[Path], form: str, out: TextIO = sys.stdout) -> int:
-    """Write the rows as ``csv``, ``json`` (an object a line) or ``table``. 1 when a file could not be read, else 0."""
-    names = naming()
+def main(paths: Iterable[Path], form: str, out: TextIO = sys.stdout, directory: Path | None = None) -> int:
+    """Write the rows as ``csv``, ``json`` (an object a line) or ``table``. 1 when a file could not be read, else 0.
+
+    A policy ``directory`` has the site's own services and the providers, whose column is empty without it.
+    """
+    try:
+        names = naming(load(directory, catalogue.builtin()).names if directory else None)
+    except PolicyError as error:
+        print(error, file=sys.stderr)
+        return 1
     failed = False
 
     def rows() -> Iterator[Row]:

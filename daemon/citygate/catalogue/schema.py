@@ -33,14 +33,18 @@ def _network(value: object) -> Network:
     return network
 
 
+Host = Annotated[str, PlainValidator(_host)]
+SomeNetwork = Annotated[Network, PlainValidator(_network)]
+
+
 class ServiceKeys(Keys):
     service: Name
     category: Name
     title: Text
     parent: Name | None = None
     recognise: Name | None = None
-    hosts: Some[Annotated[str, PlainValidator(_host)]] = []
-    networks: Some[Annotated[Network, PlainValidator(_network)]] = []
+    hosts: Some[Host] = []
+    networks: Some[SomeNetwork] = []
     signatures: Annotated[list[SignatureKeys], Field(min_length=1)] = []
     source: Text = ""
     misses: Text = ""

@@ -174,7 +174,7 @@ cdef class Classifier:
             taken.append(Named(
                 at.time_ms, at.ip_proto, address(at.client, at.family), at.client_port,
                 address(at.server, at.family), at.server_port, at.family,
-                (<const char*>at.service).decode(), PROTOCOL_NAMES[at.protocol],
+                (<const char*>at.service).decode(), (<const char*>at.provider).decode(), PROTOCOL_NAMES[at.protocol],
                 (<const char*>at.host)[:at.host_length].decode("ascii", "backslashreplace"),
                 (<const char*>at.alpn)[:at.alpn_length].decode("ascii", "backslashreplace"), bool(at.ech),
                 why(at), at.named_class, at.zone,

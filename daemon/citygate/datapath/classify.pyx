@@ -22,7 +22,7 @@ from citygate.datapath.decode cimport ACK_FLAG, FINE, SYN_FLAG, TCP, UDP, Packet
 from citygate.datapath.flow cimport (
     ASKING, NAMED, Flow, FlowKey, hash_of, key_of, look_up, make, passed, restart, settle, used,
 )
-from citygate.datapath.naming cimport SERVICE_NAME, service_of
+from citygate.datapath.naming cimport NAME_SIZE, NOTHING, class_of, provider_of, service_of
 from citygate.datapath.recognise.encrypted cimport looks_encrypted
 from citygate.datapath.recognise.table cimport Recogniser
 from citygate.datapath.ring cimport Record, publish, reserve
@@ -62,7 +62,7 @@ cdef uint32_t judge(Core* core, const Cursor* ip, uint32_t wire_size, uint64_t n
         answer = judge_flow(core, &packet, now, packet_id, zone)
     else:
         core.counts.odd[<int>packet.oddity] += 1
-        answer = core.names.class_of[core.names.service_of[<int>UNKNOWN]] | NOT_FINAL
+        answer = class_of(core.names, core.names.service_of[<int>UNKNOWN], NOTHING) | NOT_FINAL
     if answer == 0:
         core.counts.answered_0 += 1
     elif answer & NOT_FINAL:
@@ -323,13 +323,14 @@ cdef inline bint wanted(const Flow* flow, const bint* done) noexcept nogil:
 cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t packet_id) noexcept nogil:
     """Give the flow its class, tell of it, and settle it when the name is final."""
     cdef bint resolved = False
-    cdef uint16_t service, named_class
+    cdef uint16_t service, provider, named_class
     if flow.rank and found.rank and found.rank <= flow.rank:
         if view.last and not flow.many:
             settle(&core.flows, flow, packet_id, view.now)
         return
     service = service_of(core.names, view, found, &resolved)
-    named_class = core.names.class_of[service]
+    provider = provider_of(core.names, view, found, service, flow.named_class, &resolved)
+    named_class = class_of(core.names, service, provider)
     if flow.named_class != named_class:
         if found.protocol == <uint16_t>UNKNOWN or found.protocol == <uint16_t>ENCRYPTED:
             pass       # counted with its reason when it was given up
@@ -343,9 +344,9 @@ cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t 
             core.counts.payloads_to_name += flow.payloads
         flow.named_class = named_class
         add(&core.tally, flow.zone, named_class)
-        record(core, flow, view, found, service, resolved)
+        record(core, flow, view, found, service, provider, resolved)
     elif flow.rank and not found.rank and found.host_length:
-        record(core, flow, view, found, service, resolved)     # the same name, and now its host
+        record(core, flow, view, found, service, provider, resolved)     # the same name, and now its host
     flow.protocol = found.protocol
     if found.rank and flow.rank == FINAL:
         flow.refine_until = flow.payloads + <uint32_t>REFINE
@@ -356,7 +357,7 @@ cdef void name(Core* core, Flow* flow, const View* view, Found* found, uint32_t 
 
 
 cdef void record(Core* core, const Flow* flow, const View* view, const Found* found, uint16_t service,
-                 bint resolved) noexcept nogil:
+                 uint16_t provider, bint resolved) noexcept nogil:
     cdef Record* to = reserve(&core.ring)
     if to == NULL:
         return
@@ -380,7 +381,11 @@ cdef void record(Core* core, const Flow* flow, const View* view, const Found* fo
     to.host_length = min(found.host_length, sizeof(found.host))
     memcpy(to.client, view.client, 16)
     memcpy(to.server, view.server, 16)
-    memcpy(to.service, core.names.name_of[service], SERVICE_NAME)
+    memcpy(to.service, core.names.service_names[service], NAME_SIZE)
+    if provider == NOTHING:
+        to.provider[0] = 0
+    else:
+        memcpy(to.provider, core.names.provider_names[provider], NAME_SIZE)
     memcpy(to.host, found.host, to.host_length)
     publish(&core.ring)
 

@@ -20,6 +20,7 @@ class Named(NamedTuple):
     dport: int
     family: int  # 4 or 6
     service: str
+    provider: str  # empty where the far end is no provider's that may offer the service
     protocol: str  # a name of recognise.table.PROTOCOL_NAMES
     host: str  # empty when none was seen
     alpn: str  # TLS and QUIC: the first protocol offered; empty when none was

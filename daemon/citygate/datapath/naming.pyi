@@ -7,10 +7,12 @@ class Naming:
     """How flows are named; immutable. Raises ValueError naming what is wrong.
 
     ``services``: names of at most 63 bytes. ``protocols``: protocol name to service, for every name in
-    ``recognise.table.PROTOCOL_NAMES`` but ``none`` and ``signature``. ``hosts``: pairs of pattern (``name`` or
-    ``*.name``) and service. ``classes``: service to class number, 1 to 32767, for every service. ``networks``: the far
-    ends' prefixes, their services, and whether they are the site's own; of two that hold an address the longer counts.
-    ``signatures``: in the order in which they win.
+    ``recognise.table.PROTOCOL_NAMES`` but ``none`` and ``signature``. ``hosts``: pairs of pattern (see
+    ``patterns.PatternTable``) and service. ``classes``: service to class number, 1 to 32767, for every service.
+    ``networks``: the far ends' prefixes and their services; of two that hold an address the longer counts. ``own``:
+    services whose networks are the site's own word. ``signatures``: in the order in which they win. ``providers``: of
+    each its name of at most 63 bytes, its networks and hosts, and the services it may offer with the class number of
+    each as this provider's.
     """
 
     def __init__(
@@ -19,8 +21,10 @@ class Naming:
         protocols: Mapping[str, str],
         hosts: Iterable[tuple[str, str]],
         classes: Mapping[str, int],
-        networks: Iterable[tuple[IPv4Network | IPv6Network, str, bool]] = (),
+        networks: Iterable[tuple[IPv4Network | IPv6Network, str]] = (),
+        own: Iterable[str] = (),
         signatures: Iterable[tuple[Signature, str]] = (),
+        providers: Iterable[tuple[str, Iterable[IPv4Network | IPv6Network], Iterable[str], Mapping[str, int]]] = (),
     ) -> None: ...
     @property
     def services(self) -> tuple[str, ...]: ...

@@ -1,85 +1,33 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
 """Names in C, made once and never changed: a new catalogue or register is a new ``Naming``, swapped whole."""
-cimport cython
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stddef cimport size_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
+from citygate.datapath.networks cimport NESTED, Networks, NetworkTable, holding
+from citygate.datapath.patterns cimport LABELS, Patterns, PatternTable, fitting
 from citygate.datapath.resolved cimport HOST_KEPT, host_of
+from citygate.datapath.signatures cimport Compiled
 from citygate.datapath.view cimport (
     DNS, DNS_OVER_TLS, DTLS, ENCRYPTED, HTTP, ICMP, NONE, PROTOCOLS, QUIC, SIGNATURE, TLS, UNKNOWN, WEBRTC, Found, View,
 )
 
 from citygate.datapath.recognise.table import PROTOCOL_NAMES
 
-cdef enum:
-    MAX_LABELS = 128          # a name of 253 bytes has at most 127 labels (RFC 1035, 2.3.4)
-    MAX_CLASS = 32767
 
-
-cdef inline uint64_t step(uint64_t hash, uint8_t byte) noexcept nogil:
-    """FNV-1a. The table's texts are ours; a stranger chooses only what is looked up, and cannot make that slow."""
-    return (hash ^ byte) * 0x100000001b3ULL
-
-
-cdef HostEntry* place(const Names* names, uint64_t hash, const char* text, size_t length) noexcept nogil:
-    """This text's entry, or the empty one where it belongs."""
-    cdef uint32_t at = <uint32_t>hash & names.host_mask
-    cdef HostEntry* entry = &names.hosts[at]
-    while entry.text != NULL:
-        if entry.hash == hash and entry.length == length and memcmp(entry.text, text, length) == 0:
-            return entry
-        at = (at + 1) & names.host_mask
-        entry = &names.hosts[at]
-    return entry
-
-
-cdef uint16_t host_service(const Names* names, const uint8_t* host, size_t host_length) noexcept nogil:
-    """The service of the longest pattern that fits the host, or NO_SERVICE. One look-up a label.
-
-    The name is hashed from its end, so every suffix's hash falls out on the way.
-    """
-    cdef uint64_t hashes[MAX_LABELS]
-    cdef size_t starts[MAX_LABELS]
-    cdef uint64_t hash = 0xcbf29ce484222325ULL
-    cdef size_t at = host_length
-    cdef int count = 0
+cdef uint16_t host_service(const Names* names, const uint8_t* host, size_t length) noexcept nogil:
+    """The service of the longest pattern that fits the host, or NOTHING."""
     cdef uint16_t service
-    cdef HostEntry* entry
-    while at > 0:
-        at -= 1
-        hash = step(hash, host[at])
-        if at == 0 or host[at - 1] == 46:     # a dot
-            if count == MAX_LABELS:
-                return NO_SERVICE
-            hashes[count] = hash
-            starts[count] = at
-            count += 1
-    while count > 0:
-        count -= 1
-        at = starts[count]
-        entry = place(names, hashes[count], <const char*>host + at, host_length - at)
-        if entry.text != NULL:
-            service = entry.exact if at == 0 else entry.below
-            if service != NO_SERVICE:
-                return service
-    return NO_SERVICE
+    return service if fitting(names.hosts, host, length, &service, 1) else NOTHING
 
 
 cdef uint16_t network_service(const Names* names, const uint8_t* address, bint own) noexcept nogil:
-    """The service whose network holds the address, or NO_SERVICE. ``own``: the site's own networks only."""
-    cdef uint32_t low = 0
-    cdef uint32_t high = names.networks
-    cdef uint32_t middle
-    while low < high:
-        middle = (low + high) // 2
-        if memcmp(names.ranges[middle].first, address, 16) > 0:
-            high = middle
-        elif memcmp(names.ranges[middle].last, address, 16) < 0:
-            low = middle + 1
-        else:
-            return NO_SERVICE if own and not names.ranges[middle].own else names.ranges[middle].service
-    return NO_SERVICE
+    """The service whose network holds the address, or NOTHING. ``own``: the site's own networks only."""
+    cdef uint16_t service
+    if not holding(names.networks, address, &service, 1) or (own and not names.own[service]):
+        return NOTHING
+    return service
 
 
 cdef uint16_t service_of(const Names* names, const View* view, Found* found, bint* resolved) noexcept nogil:
@@ -90,7 +38,7 @@ cdef uint16_t service_of(const Names* names, const View* view, Found* found, bin
     no host, or may hide it (an encrypted ClientHello), has the one its client asked DNS for, if that was lately.
     DNS over TLS on the port of the web is only the client's offer, whatever the server then speaks: the host counts.
     """
-    cdef uint16_t service = NO_SERVICE
+    cdef uint16_t service = NOTHING
     cdef uint8_t[HOST_KEPT] host
     cdef size_t length
     cdef bint own
@@ -100,20 +48,18 @@ cdef uint16_t service_of(const Names* names, const View* view, Found* found, bin
         found.protocol = UNKNOWN
     if carries_sites(found.protocol) or (found.protocol == <uint16_t>DNS_OVER_TLS and view.server_port == 443):
         service = host_service(names, found.host, min(found.host_length, sizeof(found.host)))
-        if service == NO_SERVICE and (found.host_length == 0 or found.ech) and found.protocol != <uint16_t>DNS:
+        if service == NOTHING and may_hide_host(found) and found.protocol != <uint16_t>DNS:
             length = host_of(view.resolved, view.client, view.server, view.now, host)
             if length:
                 service = host_service(names, host, length)
-            if length and (service != NO_SERVICE or found.host_length == 0):
-                memcpy(found.host, host, length)
-                found.host_length = <uint16_t>length
-                resolved[0] = True
-    if service == NO_SERVICE and found.protocol != <uint16_t>ICMP:
+            if length and (service != NOTHING or found.host_length == 0):
+                take_host(found, host, length, resolved)
+    if service == NOTHING and found.protocol != <uint16_t>ICMP:
         own = shows_name(found)
         service = network_service(names, view.server, own)
-        if service == NO_SERVICE:
+        if service == NOTHING:
             service = network_service(names, view.client, own)
-    if service == NO_SERVICE:
+    if service == NOTHING:
         service = names.service_of[found.protocol]
     return service
 
@@ -134,68 +80,145 @@ cdef inline bint carries_sites(uint16_t protocol) noexcept nogil:
                         <uint16_t>UNKNOWN, <uint16_t>ENCRYPTED)
 
 
-def mapped(address):
-    """An address as a number of 128 bits, IPv4 as ::ffff:a.b.c.d."""
-    return int(address) | (0xffff << 32 if address.version == 4 else 0)
+cdef inline bint may_hide_host(const Found* found) noexcept nogil:
+    return found.host_length == 0 or found.ech
+
+
+cdef inline void take_host(Found* found, const uint8_t* host, size_t length, bint* resolved) noexcept nogil:
+    memcpy(found.host, host, length)
+    found.host_length = <uint16_t>length
+    resolved[0] = True
+
+
+cdef uint16_t provider_of(const Names* names, const View* view, Found* found, uint16_t service, uint16_t former,
+                          bint* resolved) noexcept nogil:
+    """Whose the far end is, among the providers that may offer the service, or NOTHING.
+
+    By the network that holds the responder, else the originator; else by the host, which is only what a client says:
+    the one the flow shows, or of a flow that shows none the one its client asked DNS for. The longest prefix or pattern
+    counts whose provider may offer the service: one who may not hides nobody. A flow that shows no host keeps the
+    provider of its ``former`` class if the service is the same: DNS answers are forgotten sooner than calls end.
+    """
+    cdef uint8_t[HOST_KEPT] host
+    cdef size_t length
+    cdef uint16_t provider
+    if not names.offered[service]:
+        return NOTHING
+    provider = network_provider(names, service, view.server)
+    if provider == NOTHING:
+        provider = network_provider(names, service, view.client)
+    if provider == NOTHING:
+        provider = host_provider(names, service, found.host, min(found.host_length, sizeof(found.host)))
+    if provider == NOTHING and may_hide_host(found):
+        length = host_of(view.resolved, view.client, view.server, view.now, host)
+        provider = host_provider(names, service, host, length)
+        if provider != NOTHING:
+            take_host(found, host, length, resolved)
+        elif found.host_length == 0 and names.meanings[former].service == service:
+            provider = names.meanings[former].provider
+    return provider
+
+
+cdef uint16_t network_provider(const Names* names, uint16_t service, const uint8_t* address) noexcept nogil:
+    cdef uint16_t[NESTED] found
+    return offering(names, service, found, holding(names.provider_networks, address, found, NESTED))
+
+
+cdef uint16_t host_provider(const Names* names, uint16_t service, const uint8_t* host, size_t length) noexcept nogil:
+    cdef uint16_t[LABELS] found
+    return offering(names, service, found, fitting(names.provider_hosts, host, length, found, LABELS))
+
+
+cdef uint16_t offering(const Names* names, uint16_t service, const uint16_t* providers, int count) noexcept nogil:
+    """The first of these providers that may offer the service, or NOTHING."""
+    cdef int i
+    for i in range(count):
+        if offer(names, service, providers[i]).named_class:
+            return providers[i]
+    return NOTHING
+
+
+cdef uint16_t class_of(const Names* names, uint16_t service, uint16_t provider) noexcept nogil:
+    """The number of a service alone, or with a provider that may offer it."""
+    return names.class_alone[service] if provider == NOTHING else offer(names, service, provider).named_class
+
+
+cdef Offer* offer(const Names* names, uint16_t service, uint16_t provider) noexcept nogil:
+    """The entry of both, or the empty one where it belongs."""
+    cdef uint32_t at = ((<uint32_t>service << 16 | provider) * 2654435769u) >> 16     # Fibonacci hashing, as in tally.pyx
+    cdef Offer* entry
+    while True:
+        entry = &names.offers[at & names.offer_mask]
+        if entry.named_class == 0 or (entry.service == service and entry.provider == provider):
+            return entry
+        at += 1
 
 
 cdef class Naming:
-    """How flows are named.
+    """See naming.pyi."""
 
-    ``services``: names, at most 63 bytes each. ``protocols``: a name of recognise.table.PROTOCOL_NAMES to service; every
-    protocol needs one. ``hosts``: pairs of pattern and service; a pattern is a lower-case name or ``*.name``,
-    which fits every sub-name of it and not the name itself; an exact name wins over patterns, a longer pattern over a
-    shorter one. ``classes``: service to class number, 1 to 32767, for every service. ``networks``: of network, service
-    and whether it is the site's own; of two that hold an address the longer prefix counts. ``signatures``: pairs of catalogue.model.Signature and
-    service, in the order in which they win. Raises ValueError naming what is wrong.
-    """
-
-    def __cinit__(self, services, protocols, hosts, classes, networks=(), signatures=()):
+    def __cinit__(self, services, protocols, hosts, classes, networks=(), own=(), signatures=(), providers=()):
         self.names = <Names*>calloc(1, sizeof(Names))
         if self.names == NULL:
             raise MemoryError()
         self.services = tuple(services)
-        self.kept = []
         index = {name: i for i, name in enumerate(self.services)}
         if len(index) != len(self.services):
             raise ValueError("naming: a service is listed twice")
-        if not 0 < len(index) < NO_SERVICE:
-            raise ValueError(f"naming: {len(index)} services, expected 1 to {NO_SERVICE - 1}")
-        self._fill_services(classes)
+        if not 0 < len(index) < NOTHING:
+            raise ValueError(f"naming: {len(index)} services, expected 1 to {NOTHING - 1}")
+        self._fill_services(classes, frozenset(own))
         self._fill_protocols(protocols, index)
-        self._fill_hosts(tuple(hosts), index)
-        self._fill_networks(tuple(networks), index)
-        self.compiled = Compiled([(signature, index[service]) for signature, service in signatures])
+        self.hosts = PatternTable(self._numbered("host", hosts, index))
+        self.networks = NetworkTable(self._numbered("network", networks, index))
+        self.compiled = Compiled(tuple(self._numbered("signature", signatures, index)))
+        self.names.hosts = self.hosts.table
+        self.names.networks = self.networks.table
         self.names.signatures = self.compiled.table
+        self._fill_providers(tuple(providers), index)
 
     def __dealloc__(self):
         if self.names != NULL:
-            free(self.names.class_of)
-            free(self.names.name_of)
-            free(self.names.hosts)
-            free(self.names.ranges)
+            free(self.names.class_alone)
+            free(self.names.own)
+            free(self.names.offered)
+            free(self.names.service_names)
+            free(self.names.provider_names)
+            free(self.names.offers)
             free(self.names)
 
-    def _fill_services(self, classes):
+    def _numbered(self, what, pairs, index):
+        """Each with its service's number."""
+        for one, service in pairs:
+            if service not in index:
+                raise ValueError(f"naming: {what} {one} has service {service!r}, which is not listed")
+            yield one, index[service]
+
+    def _fill_services(self, classes, own):
         cdef Names* names = self.names
         cdef uint32_t i
-        cdef const char* start
         names.services = len(self.services)
-        names.class_of = <uint16_t*>calloc(names.services, sizeof(uint16_t))
-        names.name_of = <char (*)[SERVICE_NAME]>calloc(names.services, SERVICE_NAME)
-        if names.class_of == NULL or names.name_of == NULL:
+        names.class_alone = <uint16_t*>calloc(names.services, sizeof(uint16_t))
+        names.own = <uint8_t*>calloc(names.services, 1)
+        names.offered = <uint8_t*>calloc(names.services, 1)
+        names.service_names = <char (*)[NAME_SIZE]>calloc(names.services, NAME_SIZE)
+        if names.class_alone == NULL or names.own == NULL or names.offered == NULL or names.service_names == NULL:
             raise MemoryError()
+        for i in range(MAX_CLASS + 1):
+            names.meanings[i].service = names.meanings[i].provider = NOTHING
         for i in range(names.services):
             service = self.services[i]
-            text = service.encode()
-            if not 0 < len(text) < SERVICE_NAME:
-                raise ValueError(f"naming: service name {service!r} needs 1 to {SERVICE_NAME - 1} bytes")
-            number = classes.get(service)
-            if number is None or not 1 <= number <= MAX_CLASS:
-                raise ValueError(f"naming: service {service!r} has class {number}, expected 1 to {MAX_CLASS}")
-            names.class_of[i] = number
-            start = text
-            memcpy(names.name_of[i], start, len(text))
+            put_name(names.service_names[i], "service", service)
+            names.class_alone[i] = self._class(f"service {service!r}", classes.get(service), i, NOTHING)
+            names.own[i] = service in own
+
+    def _class(self, what, number, uint16_t service, uint16_t provider):
+        """The number, once it is known to be one; what it stands for is kept."""
+        if number is None or not 1 <= number <= MAX_CLASS:
+            raise ValueError(f"naming: {what} has class {number}, expected 1 to {MAX_CLASS}")
+        self.names.meanings[<int>number].service = service
+        self.names.meanings[<int>number].provider = provider
+        return number
 
     def _fill_protocols(self, protocols, index):
         cdef int i
@@ -213,82 +236,36 @@ cdef class Naming:
         # No flow is named by these two alone.
         self.names.service_of[<int>NONE] = self.names.service_of[<int>SIGNATURE] = self.names.service_of[<int>UNKNOWN]
 
-    def _fill_hosts(self, hosts, index):
+    def _fill_providers(self, providers, index):
         cdef Names* names = self.names
+        cdef Offer* entry
         cdef uint32_t places = 8
-        cdef const char* start
-        cdef uint64_t hash
-        cdef HostEntry* entry
-        cdef Py_ssize_t i
-        while places < 2 * <uint32_t>len(hosts):
+        cdef uint16_t provider, service
+        if len(providers) >= NOTHING:
+            raise ValueError(f"naming: {len(providers)} providers, expected at most {NOTHING - 1}")
+        while places < 2 * <uint32_t>sum(len(offered) for _, _, _, offered in providers):
             places *= 2
-        names.host_mask = places - 1
-        names.hosts = <HostEntry*>calloc(places, sizeof(HostEntry))
-        if names.hosts == NULL:
+        names.providers = len(providers)
+        names.provider_names = <char (*)[NAME_SIZE]>calloc(len(providers) or 1, NAME_SIZE)
+        names.offer_mask = places - 1
+        names.offers = <Offer*>calloc(places, sizeof(Offer))
+        if names.provider_names == NULL or names.offers == NULL:
             raise MemoryError()
-        for pattern, service in hosts:
-            if service not in index:
-                raise ValueError(f"naming: host {pattern!r} has service {service!r}, which is not listed")
-            sub_names = pattern.startswith("*.")
-            text = (pattern[2:] if sub_names else pattern).encode()
-            if not 0 < len(text) <= 253 or text != text.lower() or b"*" in text or b".." in b"." + text + b".":
-                raise ValueError(f"naming: {pattern!r} is not a lower-case host name or *.name")
-            hash = 0xcbf29ce484222325ULL
-            for i in range(len(text) - 1, -1, -1):
-                hash = step(hash, text[i])
-            start = text
-            entry = place(names, hash, start, len(text))
-            if entry.text == NULL:
-                self.kept.append(text)
-                entry.text = start
-                entry.length = len(text)
-                entry.hash = hash
-                entry.exact = NO_SERVICE
-                entry.below = NO_SERVICE
-            if (entry.below if sub_names else entry.exact) != NO_SERVICE:
-                raise ValueError(f"naming: host {pattern!r} is listed twice")
-            if sub_names:
-                entry.below = index[service]
-            else:
-                entry.exact = index[service]
-
-    @cython.wraparound(True)
-    def _fill_networks(self, networks, index):
-        """Cut the networks into ranges that do not overlap; where several hold an address the longest prefix has it."""
-        cdef Names* names = self.names
-        cdef const char* start
-        spans = []
-        for network, service, own in networks:
-            if service not in index:
-                raise ValueError(f"naming: network {network} has service {service!r}, which is not listed")
-            spans.append((mapped(network[0]), mapped(network[-1]), (index[service], own)))
-        if len({(first, last) for first, last, _ in spans}) < len(spans):
-            raise ValueError("naming: a network is listed twice")
-        ranges = []
-        inside = []     # those that hold ``at``, the innermost last
-        at = 0
-        spans.sort(key=lambda span: (span[0], -span[1]))
-        for first, last, told in [*spans, (1 << 128, 1 << 128, None)]:
-            while inside and inside[-1][0] < first:
-                if at <= inside[-1][0]:
-                    ranges.append((at, inside[-1][0], inside[-1][1]))
-                    at = inside[-1][0] + 1
-                inside.pop()
-            if inside and at < first:
-                ranges.append((at, first - 1, inside[-1][1]))
-            at = first
-            inside.append((last, told))
-        names.ranges = <Range*>calloc(len(ranges) or 1, sizeof(Range))
-        if names.ranges == NULL:
-            raise MemoryError()
-        names.networks = len(ranges)
-        for i, (first, last, (service, own)) in enumerate(ranges):
-            text = first.to_bytes(16, "big") + last.to_bytes(16, "big")
-            start = text
-            memcpy(names.ranges[<uint32_t>i].first, start, 16)
-            memcpy(names.ranges[<uint32_t>i].last, start + 16, 16)
-            names.ranges[<uint32_t>i].service = service
-            names.ranges[<uint32_t>i].own = own
+        for provider, (name, _, _, offered) in enumerate(providers):
+            put_name(names.provider_names[provider], "provider", name)
+            for offers, number in offered.items():
+                if offers not in index:
+                    raise ValueError(f"naming: provider {name!r} offers {offers!r}, which is not listed")
+                service = index[offers]
+                entry = offer(names, service, provider)
+                entry.named_class = self._class(f"{offers!r} of provider {name!r}", number, service, provider)
+                entry.service = service
+                entry.provider = provider
+                names.offered[service] = True
+        self.provider_hosts = PatternTable((host, i) for i, (_, _, hosts, _) in enumerate(providers) for host in hosts)
+        self.provider_networks = NetworkTable((net, i) for i, (_, nets, _, _) in enumerate(providers) for net in nets)
+        names.provider_hosts = self.provider_hosts.table
+        names.provider_networks = self.provider_networks.table
 
     def network(self, address: bytes, own: bool = False) -> str:
         """The service whose network holds this address of 16 bytes, or nothing."""
@@ -296,7 +273,7 @@ cdef class Naming:
         if len(address) != 16:
             raise ValueError(f"an address has 16 bytes, not {len(address)}")
         found = network_service(self.names, address, own)
-        return "" if found == NO_SERVICE else self.services[found]
+        return "" if found == NOTHING else self.services[found]
 
     def service(self, protocol: str, host: str = "") -> tuple[str, int]:
         """The service and class number of a flow of this protocol and lower-case host name."""
@@ -305,6 +282,14 @@ cdef class Naming:
         text = host.encode()
         start = text
         found = host_service(self.names, start, len(text))
-        if found == NO_SERVICE:
+        if found == NOTHING:
             found = self.names.service_of[<int>PROTOCOL_NAMES.index(protocol)]
-        return self.services[found], self.names.class_of[found]
+        return self.services[found], self.names.class_alone[found]
+
+
+cdef int put_name(char* to, str what, str name) except -1:
+    cdef bytes text = name.encode()
+    if not 0 < len(text) < NAME_SIZE:
+        raise ValueError(f"naming: {what} name {name!r} needs 1 to {NAME_SIZE - 1} bytes")
+    memcpy(to, <const char*>text, len(text))
+    return 0

@@ -2,7 +2,7 @@
 """Namings on their way from the packet loop to Python."""
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from citygate.datapath.naming cimport SERVICE_NAME
+from citygate.datapath.naming cimport NAME_SIZE
 from citygate.datapath.view cimport ALPN
 
 
@@ -27,7 +27,8 @@ cdef struct Record:
     uint16_t host_length
     uint8_t client[16]
     uint8_t server[16]
-    char service[SERVICE_NAME]     # a copy: the names may be swapped before this is read
+    char service[NAME_SIZE]   # copies: the names may be swapped before these are read
+    char provider[NAME_SIZE]  # empty: none
     uint8_t host[256]
 
 

@@ -16,6 +16,7 @@ Value = int | str | None  # a zone's mark, the chain to go to, or nothing for a 
 Contents = dict[str, dict[Key, Value]]
 
 _MISSING = object()
+_JUMPS = ("remember", "shadow")  # what they lead to comes back
 
 
 def contents(table: Compiled) -> Contents:
@@ -28,6 +29,8 @@ def contents(table: Compiled) -> Contents:
         "decisions": {(zone << shift, class_): chain for (zone, class_), chain in table.decisions.items()},
         "defaults": {(zone << shift,): chain for zone, chain in table.defaults.items()},
         "failing": {(zone << shift,): chain for zone, chain in table.failing.items()},
+        "shadow": {(zone << shift, class_): chain for (zone, class_), chain in table.shadow.items()},
+        "rehearsed": {(zone << shift,): None for zone in table.rehearsed},
         "remember": {(value,): chain for chain, _, value in remember},
     }
 
@@ -94,7 +97,9 @@ def _element(name: str, key: Key, value: Value) -> Element:
         return interval(first, last, _size(name), value)
     if name.startswith("near"):
         return Element(bytes(key).ljust(_size(name), b"\0"))
-    return Element(marks_key(*key), chain=str(value), jump=name == "remember")
+    if value is None:
+        return Element(marks_key(*key))
+    return Element(marks_key(*key), chain=str(value), jump=name in _JUMPS)
 
 
 def _text(name: str, key: Key, value: Value) -> str:
@@ -107,7 +112,7 @@ def _text(name: str, key: Key, value: Value) -> str:
         text = f"{address(first)}-{address(last)}" if first != last else str(address(first))
         return text if value is None else f"{text} : {value:#x}"
     text = " . ".join(f"{number:#x}" for number in key)
-    return text if value is None else f"{text} : {'jump' if name == 'remember' else 'goto'} {value}"
+    return text if value is None else f"{text} : {'jump' if name in _JUMPS else 'goto'} {value}"
 
 
 def _size(name: str) -> int:

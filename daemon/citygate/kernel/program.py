@@ -1,7 +1,8 @@
-"""A zone's rules for one class, as a small decision graph, and the graph as nftables chains named by their content.
+"""A zone's rules for one name, as a small decision graph, and the graph as nftables chains named by their content.
 
-The graph says what ``policy.evaluate`` says; a differential test keeps them equal. Chains are named by a digest of
-their rules, so a name never changes its meaning: an edit adds chains and drops those nothing points to.
+The graph says what ``policy.evaluate`` says; a differential test keeps them equal. Rules that do not hold at the moment
+(`when`, licences) were left out by the caller. Chains are named by a digest of their rules, so a name never changes its
+meaning: an edit adds chains and drops those nothing points to.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
-from citygate.catalogue import Catalogue
 from citygate.kernel import marks
+from citygate.kernel.bucket import Bucket
 from citygate.kernel.skeleton import KEY
-from citygate.policy.model import Action, Match, Mode, Network, PortRange, Rule
+from citygate.policy.model import REFUSING, Action, Effect, Mode, Name, Network, PortRange, Rule, Share
+from citygate.policy.share import WHOLE
+
+ALLOW = Effect(Action.ALLOW)
+OVER = Effect(Action.THROTTLE)  # what becomes of a packet that is over a throttle's rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +31,22 @@ class FarEnd:
     ports: tuple[PortRange, ...]
 
 
+Condition = FarEnd | Share | Bucket
+"""A bucket's: this packet is over its rate. Each packet that meets the condition takes its bytes from the bucket."""
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """The end of the way; ``None`` is a flow without a name that no rule could decide: it passes, as by ``allow``."""
 
-    action: Action | None
+    effect: Effect | None
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """The end of a way through two policies: the packet would get another ``fate`` by the other one."""
+
+    fate: str | None  # passed, blocked or throttled; None: the same
 
 
 @dataclass(
@@ -44,85 +60,115 @@ class Count:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
-    far: FarEnd
+    condition: Condition
     yes: Node
     no: Node
 
 
-Node = Leaf | Count | Branch
+Node = Leaf | Flip | Count | Branch
 
 _WAYS = 10_000
-_REST = ""  # stands for all names that no later rule asks for
+_REST = Name("")  # stands for all names that no later rule asks for
 
 
-def _join(far: FarEnd | None, yes: Node, no: Node) -> Node:
-    if far is None or yes == no:
+def _join(conditions: Sequence[Condition], yes: Node, no: Node) -> Node:
+    if yes == no:
         return yes
-    return Branch(far, yes, no)
+    for condition in reversed(conditions):
+        yes = Branch(condition, yes, no)
+    return yes
 
 
-def _far(match: Match) -> FarEnd | None:
-    return FarEnd(match.networks, match.ports) if match.networks or match.ports else None
+def _conditions(rule: Rule) -> tuple[Condition, ...]:
+    """What a rule asks of the two ends: the cheap and the rare first."""
+    match = rule.match
+    far: list[Condition] = [FarEnd(match.networks, match.ports)] if match.networks or match.ports else []
+    # nft takes no comparison that always holds.
+    return (*far, rule.share) if rule.share and rule.share.parts < WHOLE else tuple(far)
 
 
-def named(rules: Sequence[Rule], default: Action, service: str, catalogue: Catalogue) -> Node:
-    """The graph for a flow that has this name. ``rules`` are those that apply to the zone, in order."""
-    fresh: Node = Leaf(default)  # the way on from here, nothing counted yet
-    counted: Node = Leaf(default)  # the same behind a count: a packet is counted once
+def leaf(effect: Effect, region: str) -> Node:
+    """A rule's action, or a default's. A throttle drops what is over its rate and allows the rest."""
+    if effect.action is not Action.THROTTLE:
+        return Leaf(effect)
+    return Branch(Bucket(region, effect.bucket, effect.rate), Leaf(OVER), Leaf(ALLOW))
+
+
+def _trace(rule: Rule, region: str, counted: Node, fresh: Node) -> Node:
+    """Count what a rule in monitor mode would have done, and go on by ``counted``; by ``fresh`` where it is nothing."""
+    if rule.action is Action.THROTTLE:
+        return Branch(Bucket(region, rule.effect.bucket, rule.rate), Count(counted), fresh)
+    return Count(counted)
+
+
+def _leaves_trace(rule: Rule) -> bool:
+    return rule.action in REFUSING or rule.action is Action.THROTTLE
+
+
+def named(rules: Sequence[Rule], default: Action, region: str) -> Node:
+    """The graph for a flow that has a name. ``rules``: those that are about this name, in order."""
+    fresh: Node = Leaf(Effect(default))  # the way on from here, nothing counted yet
+    counted: Node = fresh  # the same behind a count: a packet is counted once
     for rule in reversed(rules):
-        if service not in catalogue.matching(rule.match):
-            continue
-        far = _far(rule.match)
+        conditions = _conditions(rule)
         if rule.mode is Mode.ENFORCE:
-            fresh, counted = _join(far, Leaf(rule.action), fresh), _join(far, Leaf(rule.action), counted)
-        elif rule.action is not Action.ALLOW:
-            fresh = _join(far, Count(counted), fresh)
+            end = leaf(rule.effect, region)
+            fresh, counted = _join(conditions, end, fresh), _join(conditions, end, counted)
+        elif _leaves_trace(rule):
+            fresh = _join(conditions, _trace(rule, region, counted, fresh), fresh)
     return fresh
 
 
 class _State(NamedTuple):
     """Where the walk over the rules stands for class 0."""
 
-    so_far: Action | None  # the one action that the names decided so far lead to
-    left: frozenset[str]  # names not decided yet
+    so_far: Effect | None  # the one effect that the names decided so far lead to
+    left: frozenset[Name]  # names not decided yet
     counted: bool
 
 
 class _Later(NamedTuple):
     """What the rules from some index on can do."""
 
-    asked: frozenset[str]  # names that they ask for
-    rest_meets: frozenset[Action]  # actions that all other names can come to
+    asked: frozenset[Name]  # names that they ask for
+    rest_meets: frozenset[Effect]  # effects that all other names can come to
 
-    def before(self, rule: Rule, names: frozenset[str], certain: bool) -> _Later:
+    def before(self, rule: Rule, names: frozenset[Name], certain: bool) -> _Later:
         """The same with ``rule`` in front, which is about ``names``: all there are when ``certain``."""
         if not certain:
             return self._replace(asked=self.asked | names)
-        return self._replace(rest_meets=self.rest_meets | {rule.action}) if rule.mode is Mode.ENFORCE else self
+        return self._replace(rest_meets=self.rest_meets | {rule.effect}) if rule.mode is Mode.ENFORCE else self
+
+
+class _Trace(NamedTuple):
+    """A count on the way to ``then``."""
+
+    then: _State
+    otherwise: _State  # where a throttle's bucket is not over its rate
 
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """What a rule does to a state. ``yes`` is None where the far end makes no difference."""
+    """What a rule does to a state. ``yes`` is None where its conditions make no difference."""
 
-    far: FarEnd | None
-    yes: Leaf | _State | None
-    count: bool
+    rule: Rule
+    yes: Leaf | _State | _Trace | None
     no: Leaf | _State
 
 
-def unnamed(rules: Sequence[Rule], default: Action, catalogue: Catalogue) -> Node:
-    """The graph for class 0: an action only where every possible name leads to it, given the far end.
+def unnamed(
+    rules: Sequence[Rule], about: Sequence[frozenset[Name]], every: frozenset[Name], default: Action, region: str
+) -> Node:
+    """The graph for class 0: an effect only where every possible name leads to it, given the two ends.
 
-    Walks the rules with the states that can be reached, then builds the graph from the end. Names that no later rule
-    asks for are one to it, and a state is left where they can no longer meet the action of the names decided so far, so
-    that many rules with conditions make few states. A policy that still makes more than 10,000 is left undecided beyond
-    them: its packets pass until they have a name.
+    ``about``: the names that each rule asks for; ``every``: all there are. Walks the rules with the states that can be
+    reached, then builds the graph from the end. Names that no later rule asks for are one to it, and a state is left
+    where they can no longer meet the effect of the names decided so far, so that many rules with conditions make few
+    states. A policy that still makes more than 10,000 is left undecided beyond them: its packets pass until they have a
+    name.
     """
-    every = frozenset(catalogue.services)
-    names = [catalogue.matching(rule.match) for rule in rules]
-    later = [_Later(frozenset(), frozenset({default}))]  # from each index on
-    for rule, found in zip(reversed(rules), reversed(names), strict=True):
+    later = [_Later(frozenset(), frozenset({Effect(default)}))]  # from each index on
+    for rule, found in zip(reversed(rules), reversed(about), strict=True):
         later.append(later[-1].before(rule, found, found == every))
     later.reverse()
 
@@ -134,47 +180,137 @@ def unnamed(rules: Sequence[Rule], default: Action, catalogue: Catalogue) -> Nod
         if ways > _WAYS:
             break
         moves.append(
-            {state: _move(rule, names[index] == every, names[index], later[index + 1], state) for state in states}
+            {state: _move(rule, about[index] == every, about[index], later[index + 1], state) for state in states}
         )
-        states = {to for move in moves[-1].values() for to in (move.yes, move.no) if isinstance(to, _State)}
+        states = {to for move in moves[-1].values() for to in _targets(move)}
 
     whole = len(moves) == len(rules)
+    end = Effect(default)
     nodes: dict[_State, Node] = {
-        state: Leaf(default if whole and state.so_far in (None, default) else None) for state in states
+        state: Leaf(end if whole and state.so_far in (None, end) else None) for state in states
     }
     for level in reversed(moves):
-        nodes = {state: _node(move, nodes) for state, move in level.items()}
+        nodes = {state: _node(move, nodes, region) for state, move in level.items()}
     return nodes[_State(None, every, False)]
 
 
-def _move(rule: Rule, certain: bool, names: frozenset[str], later: _Later, state: _State) -> _Move:
-    def to(so_far: Action | None, left: frozenset[str], counted: bool) -> Leaf | _State:
+def _targets(move: _Move) -> list[_State]:
+    ways = [*move.yes] if isinstance(move.yes, _Trace) else [move.yes]
+    return [to for to in (*ways, move.no) if isinstance(to, _State)]
+
+
+def _move(rule: Rule, certain: bool, names: frozenset[Name], later: _Later, state: _State) -> _Move:
+    def to(so_far: Effect | None, left: frozenset[Name], counted: bool) -> Leaf | _State:
         if left <= later.asked:
             return _State(so_far, left, counted)
         if so_far and so_far not in later.rest_meets:
             return Leaf(None)
         return _State(so_far, (left & later.asked) | {_REST}, counted)
 
-    far, no = _far(rule.match), to(*state)
+    no = to(*state)
     here = state.left if certain else names & state.left
     if not here:
-        return _Move(None, None, False, no)
+        return _Move(rule, None, no)
     if rule.mode is Mode.MONITOR:
-        if here != state.left or state.so_far or rule.action is Action.ALLOW or state.counted:
-            return _Move(None, None, False, no)  # some names would not have come here
-        return _Move(far, to(None, state.left, True), True, no)
-    if state.so_far not in (None, rule.action):
-        return _Move(far, Leaf(None), False, no)
-    yes = Leaf(rule.action) if here == state.left else to(rule.action, state.left - here, state.counted)
-    return _Move(far, yes, False, no)
+        if here != state.left or state.so_far or not _leaves_trace(rule) or state.counted:
+            return _Move(rule, None, no)  # some names would not have come here
+        then, otherwise = to(None, state.left, True), to(None, state.left, False)
+        assert isinstance(then, _State) and isinstance(otherwise, _State)  # only one that decided some names is left
+        return _Move(rule, _Trace(then, otherwise), no)
+    if state.so_far not in (None, rule.effect):
+        return _Move(rule, Leaf(None), no)
+    yes = Leaf(rule.effect) if here == state.left else to(rule.effect, state.left - here, state.counted)
+    return _Move(rule, yes, no)
 
 
-def _node(move: _Move, nodes: Mapping[_State, Node]) -> Node:
-    no = move.no if isinstance(move.no, Leaf) else nodes[move.no]
+def _node(move: _Move, nodes: Mapping[_State, Node], region: str) -> Node:
+    no = nodes[move.no] if isinstance(move.no, _State) else move.no
+    yes: Node
     if move.yes is None:
         return no
-    yes = move.yes if isinstance(move.yes, Leaf) else nodes[move.yes]
-    return _join(move.far, Count(yes) if move.count else yes, no)
+    if isinstance(move.yes, _Trace):
+        yes = _trace(move.rule, region, nodes[move.yes.then], nodes[move.yes.otherwise])
+    elif isinstance(move.yes, _State):
+        yes = nodes[move.yes]
+    else:
+        yes = leaf(move.yes.effect, region) if move.yes.effect else move.yes
+    return _join(_conditions(move.rule), yes, no)
+
+
+def flips(now: Node, then: Node, known: dict[tuple[Node, Node], Node] | None = None) -> Node:
+    """The graph that tells which packets would get another fate by ``then`` than by ``now``.
+
+    It takes nothing from any bucket: a throttle is a fate of its own, whether this packet is over its rate or not.
+    """
+    known = {} if known is None else known
+    waiting = [(now, then)]
+    while waiting:  # a stack, not recursion: graphs are as deep as policies are long
+        pair = waiting[-1]
+        if pair in known:
+            waiting.pop()
+            continue
+        condition, yes, no = _split(*pair)
+        if condition is None:
+            fate, other = map(_fate, pair)
+            known[pair] = Flip(other if fate != other else None)
+        elif missing := [part for part in (yes, no) if part not in known]:
+            waiting += missing
+        else:
+            known[pair] = _join((condition,), known[yes], known[no])
+    return known[now, then]
+
+
+_Pair = tuple[Node, Node]
+
+
+def _split(now: Node, then: Node) -> tuple[Condition | None, _Pair, _Pair]:
+    """The first condition that either still asks, and what is left of both behind its answers."""
+    now, then = _decisive(now), _decisive(then)
+    if _asks(now) and _asks(then) and now.condition == then.condition:
+        return now.condition, (now.yes, then.yes), (now.no, then.no)
+    if _asks(now):
+        return now.condition, (now.yes, then), (now.no, then)
+    if _asks(then):
+        return then.condition, (now, then.yes), (now, then.no)
+    return None, (now, then), (now, then)
+
+
+def _asks(node: Node) -> TypeGuard[Branch]:
+    return isinstance(node, Branch) and not isinstance(node.condition, Bucket)
+
+
+def _decisive(node: Node) -> Node:
+    """The next node on the way that can change a fate: behind counts, and behind buckets of rules in monitor mode."""
+    while True:
+        if isinstance(node, Count):
+            node = node.then
+        elif isinstance(node, Branch) and isinstance(node.condition, Bucket) and node.yes != Leaf(OVER):
+            node = node.no
+        else:
+            return node
+
+
+def _fate(node: Node) -> str:
+    node = _decisive(node)
+    if isinstance(node, Branch):
+        return "throttled"
+    return "blocked" if isinstance(node, Leaf) and node.effect and node.effect.action in REFUSING else "passed"
+
+
+def passes(node: Node) -> bool:
+    """Whether every packet passes by this graph, and leaves no trace."""
+    waiting, seen = [node], set()
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, Leaf):
+            if found not in (Leaf(None), Leaf(ALLOW)):
+                return False
+        elif not isinstance(found, Branch) or isinstance(found.condition, Bucket):
+            return False
+        elif found not in seen:
+            seen.add(found)
+            waiting += [found.yes, found.no]
+    return True
 
 
 class Chains:
@@ -182,10 +318,11 @@ class Chains:
 
     def __init__(self) -> None:
         self.rules: dict[str, tuple[str, ...]] = {}
+        self.buckets: set[Bucket] = set()
         self._names: dict[Node, str] = {}
 
     def of(self, node: Node) -> str:
-        """The chain to `goto` for this graph."""
+        """The chain to go to for this graph."""
         waiting = [node]  # a stack, not recursion: a graph is as deep as its policy is long
         while waiting:
             rules, unknown = self._rules(waiting[-1])
@@ -196,13 +333,22 @@ class Chains:
         return self._name(node, [])
 
     def _name(self, node: Node, rules: list[str]) -> str:
+        if isinstance(node, Flip):
+            return f"flip_{node.fate}" if node.fate else "act_allow"
         if isinstance(node, Leaf):
-            return f"act_{node.action or Action.ALLOW}"
+            return self._action(node.effect or ALLOW)
         if node not in self._names:
             name = "p_" + hashlib.sha256("\n".join(rules).encode()).hexdigest()[:16]
             self.rules[name] = tuple(rules)
             self._names[node] = name
         return self._names[node]
+
+    def _action(self, effect: Effect) -> str:
+        if effect.action is not Action.MARK:
+            return f"act_{effect.action}"
+        name = f"act_mark_{effect.dscp}"
+        self.rules[name] = (f"ip dscp set {effect.dscp}", f"ip6 dscp set {effect.dscp}")
+        return name
 
     def _rules(self, node: Node) -> tuple[list[str], list[Node]]:
         """The rules of a node's chain, and the nodes that have to be named before them."""
@@ -210,21 +356,41 @@ class Chains:
         unknown: list[Node] = []
         if node in self._names:
             return lines, unknown
-        while not isinstance(node, Leaf):
+        while not isinstance(node, Leaf | Flip):
             if isinstance(node, Count):
                 lines.append(f"update @would_block {{ {KEY} }}")
                 node = node.then
                 continue
-            if isinstance(node.yes, Leaf) or node.yes in self._names:
+            if isinstance(node.yes, Leaf | Flip) or node.yes in self._names:
                 target = self._name(node.yes, [])
-                lines += [f"{condition} goto {target}" for condition in _conditions(node.far)]
+                lines += [f"{condition} goto {target}" for condition in self._lines(node.condition)]
             else:
                 unknown.append(node.yes)
             node = node.no
         return [*lines, f"goto {self._name(node, [])}"], unknown
 
+    def _lines(self, condition: Condition) -> list[str]:
+        if isinstance(condition, Bucket):
+            self.buckets.add(condition)
+            return condition.conditions()
+        return _share_lines(condition) if isinstance(condition, Share) else _far_lines(condition)
 
-def _conditions(far: FarEnd) -> list[str]:
+
+# The end that is asked, and the direction of the conntrack entry whose source it is.
+_ENDS = ((0, "original", "reply"), (marks.RESPONDER, "reply", "original"))
+
+
+def _share_lines(share: Share) -> list[str]:
+    """The kernel's jhash of the subscriber's address, of IPv6 its /64, scaled to 10,000: what ``share.inside`` says."""
+    return [
+        f"meta mark & {marks.RESPONDER:#x} == {end:#x} jhash ct {near} {subscriber} mod {WHOLE} seed {share.seed:#x}"
+        f" < {share.parts}"
+        for end, near, _ in _ENDS
+        for subscriber in ("ip saddr", "ip6 saddr & ffff:ffff:ffff:ffff::")
+    ]
+
+
+def _far_lines(far: FarEnd) -> list[str]:
     """The condition as nftables writes it, one line for each end, family and protocol it may hold for.
 
     The far end of the originator is the responder, and the other way round. Ports are told by the packet's own protocol
@@ -236,7 +402,7 @@ def _conditions(far: FarEnd) -> list[str]:
     }
     ports = {proto: [p for p in far.ports if p.proto == proto] for proto in ("tcp", "udp")}
     lines = []
-    for end, direction in ((0, "reply"), (marks.RESPONDER, "original")):
+    for end, _, direction in _ENDS:
         base = f"meta mark & {marks.RESPONDER:#x} == {end:#x}"
         for family in [f for f in networks if networks[f]] or [""]:
             at = f" ct {direction} {family} saddr {{ {', '.join(networks[family])} }}" if family else ""

@@ -16,17 +16,19 @@ from citygate.kernel import marks
 TABLE = "citygate"
 
 # Dynamic sets with a counter an element: they outlive policies and the daemon.
-COUNTERS = ("passed", "blocked", "would_block", "unfiltered")
+SHADOW = ("shadow_passed", "shadow_blocked", "shadow_throttled")  # what a rehearsed policy would do otherwise
+COUNTERS = ("passed", "blocked", "throttled", "would_block", *SHADOW, "unfiltered")
 # Prefix to zone, twice: the chains read one side, and an edit writes to the other before they go over to it. A look-up
 # meets the tree that a transaction is just changing, and misses intervals (net/netfilter/nft_set_rbtree.c; Linux 6.1
 # and 6.12 let refused packets through at a moved prefix).
 ZONE_MAPS = ("zone4", "zone6")
 SIDES = ("a", "b")
 # The other maps the policy fills.
-POLICY_MAPS = ("decisions", "defaults", "failing", "remember")
-# Sets the policy fills: the first byte of every subscriber's address. An address that is not near is in no zone, and to
-# know that costs a third of a look-up in an interval map.
-POLICY_SETS = ("near4", "near6")
+POLICY_MAPS = ("decisions", "defaults", "failing", "shadow", "remember")
+# Sets the policy fills. Near: the first byte of every subscriber's address. An address that is not near is in no zone,
+# and to know that costs a third of a look-up in an interval map. Rehearsed: zones of subscribers whom only a rehearsed
+# policy knows, to whose packets nothing may happen.
+POLICY_SETS = ("near4", "near6", "rehearsed")
 
 KEY = f"meta mark & {marks.END:#x} . ct mark & {marks.CLASS:#x} . ct direction"  # of the counter sets but `unfiltered`
 _ZONE = f"meta mark & {marks.ZONE:#x}"
@@ -90,6 +92,8 @@ def declarations(sizes: Mapping[str, int]) -> list[str]:
         "map decisions { typeof meta mark . ct mark : verdict; }",
         "map defaults { typeof meta mark : verdict; }",
         "map failing { typeof meta mark : verdict; }",
+        "map shadow { typeof meta mark . ct mark : verdict; }",
+        "set rehearsed { typeof meta mark; }",
         "map remember { typeof meta mark : verdict; }",
         "set bare4 { typeof ip hdrlength . tcp doff . ip length; }",
         "set bare6 { typeof tcp doff . ip6 length; }",
@@ -122,11 +126,14 @@ def _short_way(originator: str, responder_is_near: str) -> tuple[str, ...]:
     )
 
 
-def chains(queues: range, native: bool, defaults: bool, seeds: Seeds, side: str) -> dict[str, tuple[str, ...]]:
+def chains(
+    queues: range, native: bool, defaults: bool, shadow: bool, seeds: Seeds, side: str
+) -> dict[str, tuple[str, ...]]:
     """Chain name to its rules, base chains first.
 
     ``native``: the queue step is nftables' own. ``defaults``: the policy has zones that do not allow what no rule
-    names; else their look-up is left out, which every packet would pay for. ``side``: which of the zone maps is read.
+    names; ``shadow``: a policy is rehearsed that differs; else those look-ups are left out, which every packet would pay
+    for. ``side``: which of the zone maps is read.
     """
     keys = _recent_keys(seeds)
     skeleton: dict[str, tuple[str, ...]] = {
@@ -178,6 +185,7 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds, side: str)
         # Always jumped to, so that a decision, which is a goto, comes back behind the jump unless it refuses. What has
         # no name yet does not meet the default.
         "judge": (
+            *((f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @shadow",) if shadow else ()),
             f"{_ZONE} . ct mark & {marks.CLASS:#x} vmap @decisions",
             *((f"{_ZONE} vmap @defaults",) if defaults else ()),
         ),
@@ -258,6 +266,7 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds, side: str)
             "accept",
         ),
         "unseen_end": (
+            f"{_ZONE} @rehearsed return",
             f"ct state invalid meta mark set meta mark | {marks.INVALID:#x} goto fail_drop",
             f"meta mark set meta mark | {marks.UNTRACKED:#x}",
             f"{_ZONE} vmap @failing",
@@ -276,6 +285,10 @@ def chains(queues: range, native: bool, defaults: bool, seeds: Seeds, side: str)
         "act_drop": ("jump refuse", "drop"),
         "act_reject": ("jump refuse", "meta l4proto tcp reject with tcp reset", "reject with icmpx admin-prohibited"),
         "act_allow": (),
+        # A packet over its subscriber's rate. Its flow is not refused, so nothing is kept of it.
+        "act_throttle": (f"update @throttled {{ {KEY} }}", "drop"),
+        # The rehearsed policy says otherwise: counted, and on to the decision in force.
+        **{name.replace("shadow", "flip"): (f"update @{name} {{ {KEY} }}",) for name in SHADOW},
     }
     if native:  # 2. The queue: the hash is symmetric, so both directions of a flow meet in one queue.
         spread = f"{queues.start}" if len(queues) == 1 else f"symhash mod {len(queues)} offset {queues.start}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from citygate.kernel import marks, nft, queue_step, skeleton
+from citygate.kernel.bucket import Bucket
 from citygate.kernel.compile import Compiled
 from citygate.kernel.contents import Contents, commands, contents, elements, zones
 from citygate.kernel.errors import KernelError
@@ -19,7 +20,7 @@ _ON = f"inet {skeleton.TABLE}"
 class Counters:
     """Packets and bytes (layer 3; a GSO packet counts once) as the kernel has them now."""
 
-    # (zone, class, passed | blocked | would_block, up | down) -> (packets, bytes)
+    # (zone, class, counter set, up | down) -> (packets, bytes), for all sets but `unfiltered`
     packets: dict[tuple[int, int, str, str], tuple[int, int]]
     # (zone, cause, passed | dropped, up | down) -> (packets, bytes)
     unfiltered: dict[tuple[int, str, str, str], tuple[int, int]]
@@ -52,7 +53,9 @@ class Kernel:
         there = self._netlink.chains()
         self._side = _other("a" if skeleton.side_chain("a") in there else "b")
         wanted = self._chains(table, self._side)
+        old_buckets = {name for name in self._netlink.set_sizes() if name.startswith("rate")}
         declared = [f"add table {_ON}", *(f"add {line}" for line in skeleton.declarations(table.sizes))]
+        declared += _declared(table.buckets)
         nft.load([*declared, *self._refilled(table, self._side)])
         lines = []
         for name, rules in wanted.items():
@@ -68,6 +71,7 @@ class Kernel:
         lines += commands({}, held, _ON)
         # A base chain that this kernel's queue step does not use is left empty, never deleted.
         lines += _delete_chains(there - wanted.keys() - {"ask"})
+        lines += _delete_sets(old_buckets - _sets(table.buckets))
         nft.load(lines)
         nft.load(self._refilled(table, _other(self._side)))
         self._ensure_queue_rule()
@@ -91,7 +95,8 @@ class Kernel:
         if before.keys() - self._netlink.chains():
             raise KernelError(f"somebody removed table {_ON}, or chains of it")
         fresh = [name for name in after if name not in before]
-        lines = [f"add chain {_ON} {name}" for name in fresh]
+        lines = _declared(table.buckets - self._now.buckets)
+        lines += [f"add chain {_ON} {name}" for name in fresh]
         lines += [line for name in fresh for line in _rules(name, after[name])]
         refilled = [name for name in after if after[name] != before.get(name, after[name])]
         refill = [f"flush chain {_ON} {name}" for name in refilled]
@@ -100,6 +105,7 @@ class Kernel:
             lines += [f"add {line}" for line in skeleton.declarations(table.sizes)]
         held = contents(table)
         gone = _delete_chains(name for name in before if name not in after)
+        gone += _delete_sets(_sets(self._now.buckets) - _sets(table.buckets))
         if moved:
             self._write_zones(table, side)
             nft.load([*lines, *refill, *commands(self._held, held, _ON)])
@@ -111,7 +117,7 @@ class Kernel:
             try:
                 self._netlink.edit(elements(self._held, held))
             except KernelError:
-                nft.load(_delete_chains(fresh))
+                nft.load(_delete_chains(fresh) + _delete_sets(_sets(table.buckets) - _sets(self._now.buckets)))
                 raise
             self._now, self._held = table, held
             nft.load(gone if table.defaults else refill + gone)
@@ -142,7 +148,12 @@ class Kernel:
     def _chains(self, table: Compiled, side: str) -> dict[str, tuple[str, ...]]:
         """All chains the table is to have, base chains first."""
         fixed = skeleton.chains(
-            self._queues, native=self.step == "native", defaults=bool(table.defaults), seeds=self._seeds, side=side
+            self._queues,
+            native=self.step == "native",
+            defaults=bool(table.defaults),
+            shadow=bool(table.shadow),
+            seeds=self._seeds,
+            side=side,
         )
         return fixed | _class_chains(table.classes) | table.chains
 
@@ -196,6 +207,19 @@ def _delete_chains(names: Iterable[str]) -> list[str]:
     """Commands that empty all of them first: they may go to one another."""
     chains = sorted(names)
     return [f"{verb} chain {_ON} {name}" for verb in ("flush", "delete") for name in chains]
+
+
+def _declared(buckets: Iterable[Bucket]) -> list[str]:
+    lines = sorted(line for bucket in buckets for line in bucket.declarations())
+    return [line.replace("set ", f"add set {_ON} ", 1) for line in lines]
+
+
+def _sets(buckets: Iterable[Bucket]) -> set[str]:
+    return {name for bucket in buckets for name in bucket.sets}
+
+
+def _delete_sets(names: Iterable[str]) -> list[str]:
+    return [f"delete set {_ON} {name}" for name in sorted(names)]
 
 
 def _class_chains(classes: tuple[int, ...]) -> dict[str, tuple[str, ...]]:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from citygate.lab.topology import GATEWAY, Lab, LabError
+from citygate.tools.ask import ask
 
 METRICS = "127.0.0.1:9436"
 READY_SECONDS = 30.0
@@ -28,8 +29,8 @@ Labels = tuple[tuple[str, str], ...]
 class Gateway:
     """``citygate run`` in the gateway of ``lab``; as a context manager it is started on entry and stopped on exit.
 
-    Everything it needs is in ``directory``: ``policies/regions/``, ``state/``, ``citygate.yaml``, ``events.json`` and
-    ``daemon.log`` with what it said.
+    Everything it needs is in ``directory``: ``policies/regions/``, ``state/``, ``citygate.yaml``, ``events.json``,
+    ``control.sock`` and ``daemon.log`` with what it said.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Gateway:
         self.directory = directory
         self.log = directory / "daemon.log"
         self.events = directory / "events.json"
+        self.control = directory / "control.sock"
         (directory / "policies/regions").mkdir(parents=True)
         for name, text in regions.items():
             self.region(name).write_text(text)
@@ -58,6 +60,7 @@ class Gateway:
             "policies": str(directory / "policies"),
             "queues": {"count": queues, "length": length},
             "metrics": METRICS,
+            "control": {"socket": str(self.control)},
             "state": str(directory / "state"),
             "events": {"to": str(self.events)},
         }
@@ -161,6 +164,10 @@ class Gateway:
         """The sum of a metric's samples that have these labels."""
         wanted = set(labels.items())
         return sum(value for (each, has), value in self.metrics().items() if each == name and wanted <= set(has))
+
+    def ask(self, do: str, **arguments: Any) -> list[dict[str, Any]]:
+        """The items of an answer over the control socket. Raises AskError."""
+        return list(ask(self.control, do, **arguments))
 
     def _end(self, number: int) -> int:
         if self._process is None:

@@ -1,48 +1,46 @@
 """A policy directory to a typed policy, or every problem there is with it.
 
-Read are ``regions/*.yaml``, one region a file, and the site's own ``services.yaml``. Names that begin with a dot are
-editors' and left alone. Any other file there that ends in ``.yaml`` or ``.yml`` is an error, so that none is passed
-over in silence.
+Read are ``regions/*.yaml``, one region a file, the licence register ``providers.yaml`` and the site's own
+``services.yaml``. ``tests/`` is for ``citygate test``. Names that begin with a dot are editors' and left alone. Any
+other file there that ends in ``.yaml`` or ``.yml`` is an error, so that none is passed over in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from citygate.catalogue.load import with_local
 from citygate.catalogue.model import Catalogue
 from citygate.policy import relations
-from citygate.policy.model import Policy, Region
+from citygate.policy.model import Policy, Provider, Region
+from citygate.policy.names import NAMES, Names
 from citygate.policy.problem import PolicyError, Problem
 from citygate.policy.revision import revision
-from citygate.policy.schema import RegionKeys
+from citygate.policy.schema import RegionKeys, RegisterKeys
 from citygate.policy.shape import fit
 from citygate.policy.source import Source, read
 from citygate.policy.suggest import meant
 from citygate.policy.zones import ZONES, carve_region
 
 REGIONS = "regions"
+PROVIDERS = "providers.yaml"
 SERVICES = "services.yaml"
-_PROVIDERS = "providers.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A policy, and the catalogue its names come from: the one given plus the site's own services."""
+    """A policy, and the names its flows can have: services built in and the site's own, providers."""
 
     policy: Policy
-    catalogue: Catalogue
+    names: Names
+    # (region, rule) to "file:line" where the rule is written; the region itself has an empty rule.
+    places: Mapping[tuple[str, str], str] = field(compare=False)
 
 
-def load(directory: Path, catalogue: Catalogue) -> Policy:
+def load(directory: Path, catalogue: Catalogue) -> Loaded:
     """The policy in ``directory``. Raises PolicyError with all problems found."""
-    return load_with_services(directory, catalogue).policy
-
-
-def load_with_services(directory: Path, catalogue: Catalogue) -> Loaded:
-    """``load``, and with it the catalogue that a compiler or a classifier of this policy needs. Raises PolicyError."""
     try:
         top, regional = _yaml_files(directory), _yaml_files(directory / REGIONS, missing_ok=True)
     except OSError as error:
@@ -59,13 +57,21 @@ def load_with_services(directory: Path, catalogue: Catalogue) -> Loaded:
     sources = [read(path) for path in regional if path.suffix == ".yaml"]
     if not sources:
         problems.append(Problem(str(directory / REGIONS), 1, 1, "there is no region file (*.yaml) here"))
-    regions = list(_regions(sources, known))
+    providers: tuple[Provider, ...] | None = ()
+    if directory / PROVIDERS in top:
+        providers = _providers(read(directory / PROVIDERS), known, sources, problems)
+    names = Names(known, providers) if known and providers is not None else None
+    if names and len(names.all) > NAMES:
+        sentence = f"services and providers make {len(names.all)} names for flows, {NAMES} are possible"
+        problems.append(Problem(str(directory / PROVIDERS), 1, 1, sentence))
+    regions = list(_regions(sources, names))
     problems += relations.region_names(sources)
     problems += relations.subscribers(sources)
     problems += (problem for source in sources for problem in source.problems)
-    if problems or known is None:
+    if problems or names is None:
         raise PolicyError(problems)
-    return Loaded(Policy(tuple(regions), revision(regions, known)), known)
+    policy = Policy(tuple(regions), revision(regions, names), tuple(names.providers.values()))
+    return Loaded(policy, names, dict(_places(sources, regions)))
 
 
 def _yaml_files(directory: Path, missing_ok: bool = False) -> list[Path]:
@@ -78,10 +84,8 @@ def _yaml_files(directory: Path, missing_ok: bool = False) -> list[Path]:
 def _strays(top: list[Path]) -> Iterator[Problem]:
     """Files beside ``regions/`` that would not be read."""
     for path in top:
-        if path.name == _PROVIDERS:
-            yield Problem(str(path), 1, 1, "this version does not know the licence register yet")
-        elif path.name != SERVICES:
-            hint = meant(path.name, (SERVICES, _PROVIDERS))
+        if path.name not in (SERVICES, PROVIDERS):
+            hint = meant(path.name, (SERVICES, PROVIDERS))
             yield Problem(str(path), 1, 1, f"is not a file of a policy (regions are in {REGIONS}/){hint}")
 
 
@@ -92,19 +96,32 @@ def _not_regions(regional: list[Path]) -> Iterator[Problem]:
             yield Problem(str(path), 1, 1, "the name of a region file ends in .yaml")
 
 
-def _regions(sources: list[Source], catalogue: Catalogue | None) -> Iterator[Region]:
+def _providers(
+    source: Source, catalogue: Catalogue | None, regions: list[Source], problems: list[Problem]
+) -> tuple[Provider, ...] | None:
+    """The licence register; None when it is not sound, or not to be judged for want of a catalogue."""
+    keys = fit(source, RegisterKeys)
+    if catalogue:
+        source.problems += relations.registered(source, catalogue, set(relations.named_regions(regions)))
+    problems += source.problems
+    if keys is None or source.problems or catalogue is None:
+        return None
+    return tuple(provider.typed() for provider in keys.providers)
+
+
+def _regions(sources: list[Source], names: Names | None) -> Iterator[Region]:
     """The regions that are sound in themselves; what is wrong with the others is added to their source's problems.
 
-    Without a catalogue (its own file is wrong) names of services cannot be judged, and are not.
+    Without names (their own files are wrong) those in rules cannot be judged, and are not.
     """
     zones_left = ZONES
     for source in sources:
         keys = fit(source, RegionKeys)
         source.problems += relations.rule_names(source)
         source.problems += relations.exempted(source)
-        if catalogue:
-            source.problems += relations.service_names(source, catalogue)
-        if not keys or not catalogue or source.problems:
+        if names:
+            source.problems += relations.region_words(source, names)
+        if not keys or not names or source.problems:
             continue
         region = keys.typed()
         try:
@@ -113,5 +130,13 @@ def _regions(sources: list[Source], catalogue: Catalogue | None) -> Iterator[Reg
             source.problems.append(source.problem(source.place(("region",)), str(error)))
             continue
         zones_left -= len(zones)
-        source.problems += relations.dead(source, region, zones, catalogue)
+        source.problems += relations.dead(source, region, zones, names)
         yield region
+
+
+def _places(sources: list[Source], regions: list[Region]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Where regions and their rules are written. Every source is a sound region here."""
+    for source, region in zip(sources, regions, strict=True):
+        yield (region.name, ""), f"{source.name}:{source.place(('region',)).line}"
+        for i, rule in enumerate(region.rules):
+            yield (region.name, rule.name), f"{source.name}:{source.place(('rules', i, 'name')).line}"

@@ -7,11 +7,13 @@ another.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date
 
 from citygate.catalogue.model import Catalogue
 from citygate.policy.dead import dead_rules
 from citygate.policy.model import Network, Region
+from citygate.policy.names import Names
 from citygate.policy.prefix import parse_network
 from citygate.policy.problem import Problem
 from citygate.policy.source import NodePath, Source
@@ -35,6 +37,14 @@ def region_names(sources: Iterable[Source]) -> Iterator[Problem]:
             yield source.problem(source.place(("region",)), sentence)
         else:
             first[name] = source
+
+
+def named_regions(sources: Iterable[Source]) -> Iterator[str]:
+    """The regions' names, as far as they can be read."""
+    for source in sources:
+        name = _at(source.data, "region")
+        if isinstance(name, str):
+            yield name
 
 
 def subscribers(sources: Iterable[Source]) -> Iterator[Problem]:
@@ -99,25 +109,79 @@ def exempted(source: Source) -> Iterator[Problem]:
                     yield source.problem(source.place(where), sentence)
 
 
-def service_names(source: Source, catalogue: Catalogue) -> Iterator[Problem]:
-    """Services and categories that the catalogue does not have."""
+def region_words(source: Source, names: Names) -> Iterator[Problem]:
+    """Services, categories and providers in rules that the catalogue and the licence register do not have."""
+    known = {
+        "service": (names.catalogue.services, "in the catalogue"),
+        "category": (names.catalogue.categories, "in the catalogue"),
+        "provider": (names.providers, "in the licence register"),
+    }
     for path, _ in _rules(source):
-        for key, known in (("service", catalogue.services), ("category", catalogue.categories)):
-            for name, where in _items(source, (*path, "match", key)):
-                if isinstance(name, str) and name not in known:
-                    yield source.problem(source.place(where), f"no {key} `{name}` in the catalogue{meant(name, known)}")
+        for key, (words, where) in known.items():
+            yield from _unknown(source, (*path, "match", key), key, words, where)
 
 
-def dead(source: Source, region: Region, zones: Sequence[Zone], catalogue: Catalogue) -> Iterator[Problem]:
+def registered(source: Source, catalogue: Catalogue, regions: Collection[str]) -> Iterator[Problem]:
+    """What is wrong between the entries of a licence register, and between it and the rest of the policy."""
+    owners: dict[tuple[str, str], str] = {}
+    for path, entry in _entries(source, "providers"):
+        name = _at(entry, "provider")
+        yield from _unknown(
+            source,
+            (*path, "services"),
+            "service or category",
+            {*catalogue.services, *catalogue.categories},
+            "in the catalogue",
+        )
+        yield from _unknown(source, (*path, "licence", "regions"), "region", regions, "in this policy")
+        for key, where in (
+            ("provider", ("provider",)), ("network", ("endpoints", "networks")), ("host", ("endpoints", "hosts")),
+        ):  # fmt: skip
+            for value, place in _items(source, (*path, *where)):
+                if not isinstance(value, str):
+                    continue
+                if (key, value) in owners:
+                    sentence = f"`{value}` is already the {key} of provider `{owners[key, value]}`"
+                    yield source.problem(source.place(place), sentence)
+                owners.setdefault((key, value), str(name))
+        yield from _licence_days(source, (*path, "licence"), _at(entry, "licence"))
+
+
+def _licence_days(source: Source, path: NodePath, entry: object) -> Iterator[Problem]:
+    """Days of a licence that do not go with its status or with one another."""
+    status = _at(entry, "status")
+    since, start, until = (_at(entry, key) for key in ("since", "from", "until"))
+    for key, day, fitting in (
+        ("since", since, ("granted", "applied", "revoked")),
+        ("from", start, ("granted", "revoked")),
+        ("until", until, ("granted", "revoked")),
+    ):
+        if day is not None and status in ("granted", "applied", "revoked", "none") and status not in fitting:
+            yield source.problem(source.key_place((*path, key)), f"`{key}` does not go with `status: {status}`")
+    days = [(key, day) for key, day in (("from", start), ("until", until)) if isinstance(day, date)]
+    if len(days) == 2 and days[1][1] < days[0][1]:
+        yield source.problem(source.place((*path, "until")), f"the last day is before the first, {days[0][1]}")
+    if status == "granted" and isinstance(since, date) and days and days[0][1] < since:
+        sentence = f"`{days[0][0]}` is before `since`, the day the licence was asked for, {since}"
+        yield source.problem(source.place((*path, days[0][0])), sentence)
+
+
+def _unknown(source: Source, path: NodePath, what: str, known: Collection[str], where: str) -> Iterator[Problem]:
+    for name, place in _items(source, path):
+        if isinstance(name, str) and name not in known:
+            yield source.problem(source.place(place), f"no {what} `{name}` {where}{meant(name, known)}")
+
+
+def dead(source: Source, region: Region, zones: Sequence[Zone], names: Names) -> Iterator[Problem]:
     """Rules of a sound region that can never match."""
-    for i, takers in dead_rules(region, zones, catalogue):
-        names = [f"`{region.rules[j].name}`" for j in takers]
-        if not names:
+    for i, takers in dead_rules(region, zones, names):
+        above = [f"`{region.rules[j].name}`" for j in takers]
+        if not above:
             why = "no subscriber, far end and service fit it together"
-        elif len(names) == 1:
-            why = f"{names[0]} above it takes every flow it could match"
+        elif len(above) == 1:
+            why = f"{above[0]} above it takes every flow it could match"
         else:
-            why = f"{', '.join(names[:-1])} and {names[-1]} above it take every flow it could match"
+            why = f"{', '.join(above[:-1])} and {above[-1]} above it take every flow it could match"
         sentence = f"rule `{region.rules[i].name}` can never match: {why}"
         yield source.problem(source.place(("rules", i, "name")), sentence)
 
@@ -127,9 +191,14 @@ def _at(data: object, key: str) -> object:
 
 
 def _rules(source: Source) -> Iterator[tuple[NodePath, object]]:
-    rules = _at(source.data, "rules")
-    for i, rule in enumerate(rules if isinstance(rules, list) else ()):
-        yield ("rules", i), rule
+    return _entries(source, "rules")
+
+
+def _entries(source: Source, key: str) -> Iterator[tuple[NodePath, object]]:
+    """The entries of a list at the top of the file, with their paths."""
+    entries = _at(source.data, key)
+    for i, entry in enumerate(entries if isinstance(entries, list) else ()):
+        yield (key, i), entry
 
 
 def _items(source: Source, path: NodePath) -> Iterator[tuple[object, NodePath]]:

@@ -7,21 +7,28 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from citygate.catalogue.model import Catalogue, Service
-from citygate.policy.model import Network, Region, Rule
+from citygate.catalogue.model import Service
+from citygate.policy.model import Network, Provider, Region, Rule
+from citygate.policy.names import Names
 from citygate.policy.spans import prefixes, span
 
 DIGITS = 12
 
 
-def revision(regions: Iterable[Region], catalogue: Catalogue) -> str:
+def revision(regions: Iterable[Region], names: Names) -> str:
     """Twelve hexadecimal digits: equal for equal policies, however they are written down.
 
-    What a policy does also depends on what its services are, so the catalogue is part of it; descriptions, titles and
-    the order of files, prefixes and names are not.
+    What a policy does also depends on what its services and providers are, so the catalogue and the licence register
+    are part of it; descriptions, titles and the order of files, prefixes and names are not.
     """
-    services = sorted(map(_service, catalogue.services.values()), key=lambda service: str(service[0]))
-    meaning = [sorted(map(_region, regions), key=lambda region: str(region[0])), services]
+    meaning = [
+        sorted(part, key=lambda entry: str(entry[0]))
+        for part in (
+            map(_region, regions),
+            map(_service, names.catalogue.services.values()),
+            map(_provider, names.providers.values()),
+        )
+    ]
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:DIGITS]
 
 
@@ -34,6 +41,18 @@ def _service(service: Service) -> list[object]:
         sorted(service.hosts),
         sorted(map(str, service.networks)),
         sorted(map(str, service.signatures)),
+    ]
+
+
+def _provider(provider: Provider) -> list[object]:
+    return [
+        provider.name,
+        sorted(set(provider.services)),
+        provider.status,
+        *(day and day.isoformat() for day in (provider.since, provider.start, provider.end)),
+        sorted(set(provider.regions)),
+        sorted(map(str, provider.networks)),
+        sorted(provider.hosts),
     ]
 
 
@@ -56,9 +75,15 @@ def _rule(rule: Rule) -> list[object]:
         sorted(set(match.categories)),
         _networks(match.networks),
         sorted({tuple(asdict(ports).values()) for ports in match.ports}),
+        sorted(set(match.providers)),
+        sorted(set(match.licences)),
         rule.action,
+        rule.rate,
+        rule.dscp,
         _networks(rule.excepted),
         _networks(rule.only),
+        rule.share and [rule.share.parts, rule.share.seed],
+        sorted([sorted(window.days), window.start, window.end] for window in rule.windows),
         rule.mode,
     ]
 

@@ -65,8 +65,6 @@ def _sentence(subject: str, key: str, error: ErrorDetails) -> str:
 
 
 def _unknown_key(keys: type[Keys], key: str) -> str:
-    if key in keys.later:
-        return f"this version does not know `{key}:` yet"
     known = [field.alias or name for name, field in keys.model_fields.items()]
     return f"unknown key `{key}`{meant(key, known)}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
@@ -16,10 +16,9 @@ _NAME = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 
 
 class Keys(BaseModel):
-    """The keys of one mapping. Any other is an error; ``later`` are those of the language but not of this version."""
+    """The keys of one mapping. Any other is an error."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    later: ClassVar[tuple[str, ...]] = ()
 
 
 def _text(value: object) -> str:

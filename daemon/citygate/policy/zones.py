@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -82,6 +83,11 @@ def _pieces(region: Region, version: int) -> Iterator[tuple[Span, tuple[int, ...
                 passed_by |= {i for i, bit in choosing if not covering & bit}
                 known[covering] = tuple(sorted(passed_by))
             yield piece, known[covering]
+
+
+def region_of(key: str) -> str:
+    """The region that a zone's key belongs to, also of a part of a zone (``kernel.parts``)."""
+    return re.split("[:|]", key.lstrip("|"), maxsplit=1)[0]
 
 
 class ZoneIndex:

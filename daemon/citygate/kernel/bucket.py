@@ -1,0 +1,51 @@
+"""The token bucket of a throttle: one for each subscriber and rule, both directions together; of IPv6 one for a /64.
+
+A dynamic set with a limit an element (net/netfilter/nft_limit.c): a bucket holds one second of its rate and the burst.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from citygate.kernel import marks
+
+SEGMENT = 66_000  # bytes: the largest packet of the stack (64 KiB by GSO, and headers) must fit into a bucket
+SMALLEST_BURST = 3_000  # bytes
+SUBSCRIBERS = 1_000_000  # of one rule and family that have a bucket at one time; who comes after is not throttled
+IDLE_SECONDS = 60  # after which a bucket is forgotten: by then it is full again
+
+_FAMILIES = ((4, "ipv4_addr", "ip saddr"), (6, "ipv6_addr", "ip6 saddr & ffff:ffff:ffff:ffff::"))
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    region: str
+    rule: str
+    rate: int  # bytes a second
+
+    @property
+    def burst(self) -> int:
+        return max(SMALLEST_BURST, SEGMENT - self.rate)
+
+    @property
+    def sets(self) -> tuple[str, str]:
+        """Names of the sets, IPv4 and IPv6: others where the rate is another, so no bucket keeps its old limit."""
+        digest = hashlib.sha256(f"{self.region}/{self.rule}/{self.rate}".encode()).hexdigest()[:16]
+        return f"rate4_{digest}", f"rate6_{digest}"
+
+    def declarations(self) -> list[str]:
+        """The sets, as nftables writes them."""
+        return [
+            f"set {name} {{ type {type_}; size {SUBSCRIBERS}; flags dynamic,timeout; timeout {IDLE_SECONDS}s; }}"
+            for name, (_, type_, _) in zip(self.sets, _FAMILIES, strict=True)
+        ]
+
+    def conditions(self) -> list[str]:
+        """Rules' conditions for a packet over the rate, one for each end and family."""
+        limit = f"limit rate over {self.rate} bytes/second burst {self.burst} bytes"
+        return [
+            f"meta mark & {marks.RESPONDER:#x} == {end:#x} update @{name} {{ ct {near} {subscriber} {limit} }}"
+            for end, near in ((0, "original"), (marks.RESPONDER, "reply"))
+            for name, (_, _, subscriber) in zip(self.sets, _FAMILIES, strict=True)
+        ]

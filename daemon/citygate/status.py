@@ -1,0 +1,245 @@
+"""What a running daemon tells of itself over the control socket: `status`, with what is wrong, and `counters`.
+
+Counts that grow are looked at since the last time anybody asked, or over the last second.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from citygate import config, totals
+from citygate.control import Answer, Item
+from citygate.kernel import Counters, KernelError, QueueStats, nft
+from citygate.metrics import Sources
+
+SPAN_S = 1.0  # at least, between two looks at what grows
+STALE_S = 600.0  # a look older than this tells nothing about now
+NEARLY_FULL = 0.9
+
+# Counts that should stand still, and what to say and do when they do not.
+_LOSSES = {
+    "overruns": "times a queue's socket was full: {}. New flows come faster than they are looked at; raise `queues: "
+    "count` where the gateway has idle cores",
+    "unsent": "verdicts lost on their way to the kernel: {}. The log says why",
+    "flows_evicted_unnamed": "flows that left the flow table before they had a name: {}. Raise `queues: count`; each "
+    "queue has a table of its own",
+    "write_error": "lines that could not be written to the event log: {}. Is its disk full?",
+}
+_UNFILTERED = {
+    "queue_full": "packets that nobody looked at, a queue being full: {}. Each region's `on_failure` decided; raise "
+    "`queues: length` or `count`",
+    "no_daemon": "packets that nobody looked at, no daemon answering: {}. Each region's `on_failure` decided; did it "
+    "just start?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stays as it is while the daemon runs."""
+
+    policies: Path
+    queues: config.Queues
+    flows: int  # places in the flow tables together
+    step: str  # which queue step the kernel has
+    adopted: bool  # the table was there at the start
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What grows, as it was at one time."""
+
+    time: float  # monotonic seconds
+    packets: int
+    named: int
+    losses: Mapping[str, int]
+    kernel: Counters | str  # or why it cannot be read
+
+    @property
+    def unfiltered(self) -> Counter[str]:
+        """Packets by cause."""
+        by_cause: Counter[str] = Counter()
+        if isinstance(self.kernel, Counters):
+            for (_, cause, _, _), (packets, _) in self.kernel.unfiltered.items():
+                by_cause[cause] += packets
+        return by_cause
+
+
+class Status:
+    """Answers from the daemon's own figures and the kernel's. Its methods may be called from any thread."""
+
+    def __init__(self, facts: Facts, sources: Sources) -> None:
+        self._facts = facts
+        self._from = sources
+        self._started = time.monotonic()
+        self._nft = nft.call("nft", "--version").stdout.strip().removeprefix("nftables v")
+        self._last: _Look | None = None
+
+    def counters(self, arguments: Mapping[str, Any]) -> Answer:
+        """One item a row of ``citygate_packets_total``. Raises KernelError."""
+        for key, (packets, size) in sorted(totals.packets(self._from.kernel(), self._from.in_force()).items()):
+            yield key._asdict() | {"packets": packets, "bytes": size}
+        return None
+
+    def status(self, arguments: Mapping[str, Any]) -> Answer:
+        """One item; ``wrong`` in it has sentences for people, and is empty when all is well."""
+        before, now = self._looks()
+        queues, unread = self._queues()
+        yield {
+            "daemon": {
+                "pid": os.getpid(),
+                "version": importlib.metadata.version("citygate"),
+                "uptime_s": round(now.time - self._started, 1),
+            },
+            "kernel": {
+                "release": os.uname().release,
+                "nft": self._nft,
+                "queue_step": self._facts.step,
+                "table": "adopted" if self._facts.adopted else "new",
+            },
+            "policy": self._policy(),
+            "refused": self._refused(),
+            "queues": [self._queue(number, queues) for number in self._facts.queues.numbers],
+            "rates": _rates(before, now),
+            **_kernel_figures(now),
+            "before_naming": self._before_naming(now),
+            "flow_table": {"places": self._facts.flows} | self._flows(),
+            "wrong": [*unread, *self._wrong(before, now, queues)],
+        }
+        return None
+
+    def _looks(self) -> tuple[_Look, _Look]:
+        """Then and now; then is the last asker's look, or one taken now and a second waited."""
+        before = self._last
+        if before is None or not SPAN_S <= time.monotonic() - before.time <= STALE_S:
+            before = self._look()
+            time.sleep(SPAN_S)
+        self._last = now = self._look()
+        return before, now
+
+    def _look(self) -> _Look:
+        workers, classifiers = self._from.workers(), self._from.classifiers()
+        counts = Counter(workers) + Counter(classifiers) + Counter(self._from.events())
+        kernel: Counters | str
+        try:
+            kernel = self._from.kernel()
+        except (KernelError, OSError) as error:
+            kernel = str(error)
+        return _Look(
+            time=time.monotonic(),
+            packets=workers["packets"],
+            named=sum(self._from.named().values()) + classifiers["tally_overflow"],
+            losses={name: counts[name] for name in _LOSSES},
+            kernel=kernel,
+        )
+
+    def _policy(self) -> Item:
+        policy, loaded = self._from.in_force(), self._from.reloads.last_time
+        return {
+            "directory": str(self._facts.policies),
+            "revision": policy.policy.revision,
+            "loaded": _moment(loaded),
+            "age_s": round(time.time() - loaded, 1),
+            "regions": len(policy.policy.regions),
+            "zones": len(policy.table.zones),
+        }
+
+    def _refused(self) -> Item | None:
+        refusal = self._from.reloads.refusal
+        if refusal is None:
+            return None
+        return {
+            "at": _moment(refusal.time),
+            "why": refusal.why,
+            "problems": [asdict(problem) for problem in refusal.problems],
+        }
+
+    def _queues(self) -> tuple[Mapping[int, QueueStats] | None, list[str]]:
+        try:
+            return self._from.queues(), []
+        except OSError as error:
+            return None, [f"the queues' lengths cannot be read ({error.strerror}). Give the daemon root's group"]
+
+    def _queue(self, number: int, queues: Mapping[int, QueueStats] | None) -> Item:
+        found = queues.get(number) if queues else None
+        return {
+            "number": number,
+            "bound": None if queues is None else found is not None,
+            "waiting": found.waiting if found else None,
+            "length": self._facts.queues.length,
+        }
+
+    def _before_naming(self, now: _Look) -> int | None:
+        if isinstance(now.kernel, str):
+            return None
+        return sum(totals.before_naming(totals.packets(now.kernel, self._from.in_force())).values())
+
+    def _flows(self) -> Item:
+        counts = self._from.classifiers()
+        return {"asking": counts["flows_asking"], "named": counts["flows_named_waiting"]}
+
+    def _wrong(self, before: _Look, now: _Look, queues: Mapping[int, QueueStats] | None) -> Iterator[str]:
+        if (refusal := self._from.reloads.refusal) is not None:
+            yield (
+                f"the last reload was refused ({refusal.why}), so an earlier policy is in force. Mend the files; a change "
+                "is taken by itself"
+            )
+        if isinstance(now.kernel, str):
+            yield now.kernel
+        for number in self._facts.queues.numbers:
+            if queues is not None and number not in queues:
+                yield f"queue {number} is not bound, so nobody names its flows. Restart the daemon"
+        yield from _grown(_LOSSES, before.losses, now.losses)
+        if not isinstance(before.kernel, str):
+            yield from _grown(_UNFILTERED, before.unfiltered, now.unfiltered)
+        if isinstance(now.kernel, Counters):
+            for name, (used, room) in now.kernel.fill.items():
+                if used >= NEARLY_FULL * room:
+                    yield (
+                        f"counter set {name} holds {used} of {room}, and stops counting when full. To empty it, stop "
+                        "the daemon, run `citygate teardown` and start it again; all counters begin at 0"
+                    )
+
+
+def _grown(sentences: Mapping[str, str], before: Mapping[str, int], now: Mapping[str, int]) -> Iterator[str]:
+    for name, sentence in sentences.items():
+        if now[name] > before[name]:
+            yield sentence.format(now[name] - before[name])
+
+
+def _rates(before: _Look, now: _Look) -> Item:
+    span = now.time - before.time
+    return {
+        "over_s": round(span, 3),
+        "packets_per_s": round((now.packets - before.packets) / span, 1),
+        "flows_named_per_s": round((now.named - before.named) / span, 1),
+    }
+
+
+def _kernel_figures(now: _Look) -> Item:
+    """Null where the kernel cannot be read; ``wrong`` says why."""
+    if isinstance(now.kernel, str):
+        return {"unfiltered": None, "counter_sets": None}
+    counted: Counter[tuple[str, str]] = Counter()
+    for (_, cause, outcome, _), (packets, _) in now.kernel.unfiltered.items():
+        counted[cause, outcome] += packets
+    return {
+        "unfiltered": [
+            {"cause": cause, "outcome": outcome, "packets": packets}
+            for (cause, outcome), packets in sorted(counted.items())
+        ],
+        "counter_sets": [
+            {"set": name, "used": used, "room": room} for name, (used, room) in sorted(now.kernel.fill.items())
+        ],
+    }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

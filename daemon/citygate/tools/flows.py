@@ -1,0 +1,107 @@
+"""`citygate flows`: who talks what, from the gateway's connection tracking table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from rich import filesize
+from rich.table import Table
+from rich.text import Text
+
+from citygate.tables import console
+from citygate.tools.ask import AskError, Item, ask
+
+COLUMNS = ("region", "service", "proto", "opened by", "to", "up", "down", "verdict", "ends in")
+RIGHT = ("up", "down", "ends in")
+NO_COUNTS = (
+    "No bytes: the kernel does not count flows. sysctl -w net.netfilter.nf_conntrack_acct=1 changes it for new ones."
+)
+
+
+def flows(
+    socket: Path,
+    region: str | None = None,
+    service: str | None = None,
+    verdict: str | None = None,
+    address: str | None = None,
+    limit: int = 0,
+    as_json: bool = False,
+    out: TextIO | None = None,
+) -> int:
+    """Print the flows that fit, at most ``limit``, the busiest; 0: all. Gives 1 when no daemon answers, or it refuses."""
+    wanted = {"region": region, "service": service, "verdict": verdict, "address": address, "limit": limit}
+    shown: list[Item] = []
+    asking = ask(socket, "flows", **wanted)
+    try:
+        while True:
+            flow = next(asking)
+            if as_json:
+                print(json.dumps(flow), file=out)
+            else:
+                shown.append(flow)
+    except StopIteration as end:
+        done: Item = end.value
+    except AskError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if not as_json:
+        _show(shown, done, out)
+    elif done["shown"] < done["flows"]:
+        print(_totals(done), file=sys.stderr)
+    return 0
+
+
+def _show(shown: list[Item], done: Item, out: TextIO | None) -> None:
+    page = console(out)
+    table = Table()
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold")
+    for flow in shown:
+        table.add_row(*map(Text, _row(flow)))
+    if shown:
+        page.print(table)
+    page.print(_totals(done))
+    if shown and all(flow["bytes_up"] is None for flow in shown):
+        page.print(NO_COUNTS)
+
+
+def _totals(done: Item) -> str:
+    flows = f"{done['flows']:,} {'flow' if done['flows'] == 1 else 'flows'}"
+    if done["shown"] == done["flows"]:
+        return flows
+    return f"{flows}, shown are the {done['shown']:,} busiest; --limit 0 shows all"
+
+
+def _row(flow: Item) -> Iterator[str]:
+    yield flow["region"]
+    yield _service(flow)
+    yield flow["proto"]
+    yield _end(flow["source"], flow["source_port"])
+    yield _end(flow["destination"], flow["destination_port"])
+    for way in ("up", "down"):
+        yield "" if flow[f"bytes_{way}"] is None else filesize.decimal(flow[f"bytes_{way}"])
+    yield _verdict(flow)
+    yield "" if flow["timeout"] is None else f"{flow['timeout']:,} s"
+
+
+def _service(flow: Item) -> str:
+    if not flow["service"]:
+        return "(no name yet)"
+    name = f"{flow['service']} of {flow['provider']}" if flow["provider"] else str(flow["service"])
+    return name if flow["final"] else f"{name} (for now)"
+
+
+def _verdict(flow: Item) -> str:
+    if flow["verdict"] == "undecided":
+        return "undecided"
+    return f"{flow['verdict']} ({flow['rule'] or 'default'})"
+
+
+def _end(address: str, port: int | None) -> str:
+    if port is None:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -1,0 +1,28 @@
+"""`citygate reload`: have the daemon read its policy directory again, and wait for what comes of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from citygate.tools.ask import AskError, ask_all
+
+
+def reload(socket: Path, as_json: bool, out: TextIO | None = None) -> int:
+    """Print the revision in force and give 0; 1 when the policy was refused, its problems on stderr."""
+    try:
+        problems, done = ask_all(socket, "reload", patience=None)
+    except AskError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if as_json:
+        print(json.dumps(done | {"problems": problems}), file=out)
+    elif done["applied"]:
+        print(f"reloaded: policy {done['revision']}", file=out)
+    else:
+        for problem in problems:
+            print("{file}:{line}:{column}: {sentence}".format_map(problem), file=sys.stderr)
+        print(f"refused, policy {done['revision']} stays in force: {done['why']}", file=sys.stderr)
+    return 0 if done["applied"] else 1

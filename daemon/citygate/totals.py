@@ -1,0 +1,72 @@
+"""The kernel's counters by what people call things: zones summed to regions, class numbers to services.
+
+An empty ``service`` is a flow not yet named, an empty ``region`` traffic of no region; regions and services that the
+policy no longer names keep their counts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+from citygate.inforce import InForce
+from citygate.kernel import Counters
+
+Total = tuple[int, int]
+"""(packets, bytes)."""
+
+
+class Outcome(NamedTuple):
+    """What ``packets`` tells apart."""
+
+    region: str
+    service: str
+    provider: str
+    verdict: str  # passed, blocked, would_block
+    direction: str  # up or down, as the subscriber sees it
+
+
+class Unseen(NamedTuple):
+    """What ``unfiltered`` tells apart."""
+
+    region: str
+    cause: str
+    outcome: str  # passed or dropped
+    direction: str
+
+
+K = TypeVar("K")
+
+
+def packets(counters: Counters, now: InForce) -> dict[Outcome, Total]:
+    """By outcome; a packet that passed between two regions counts in both."""
+    totals: dict[Outcome, Total] = {}
+    for (zone, class_, verdict, direction), counted in counters.packets.items():
+        _add(totals, Outcome(now.regions.get(zone, ""), *service(class_, now), verdict, direction), counted)
+    return totals
+
+
+def unfiltered(counters: Counters, now: InForce) -> dict[Unseen, Total]:
+    """Packets that the daemon never looked at."""
+    totals: dict[Unseen, Total] = {}
+    for (zone, cause, outcome, direction), counted in counters.unfiltered.items():
+        _add(totals, Unseen(now.regions.get(zone, ""), cause, outcome, direction), counted)
+    return totals
+
+
+def before_naming(totals: dict[Outcome, Total]) -> dict[tuple[str, str], int]:
+    """(region, direction) to packets that passed because their flow had no name yet."""
+    return {
+        (key.region, key.direction): seen
+        for key, (seen, _) in totals.items()
+        if (key.service, key.verdict) == ("", "passed")
+    }
+
+
+def service(class_: int, now: InForce) -> tuple[str, str]:
+    """(service, provider); a number the register does not know was given by a register since lost."""
+    return ("", "") if class_ == 0 else now.classes.get(class_, ("unregistered", ""))
+
+
+def _add(totals: dict[K, Total], key: K, counted: Total) -> None:
+    before = totals.get(key, (0, 0))
+    totals[key] = (before[0] + counted[0], before[1] + counted[1])
