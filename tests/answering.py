@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,6 +54,11 @@ class Client:
     def shut(self) -> None:
         """Say that nothing more will be asked."""
         self._socket.shutdown(socket.SHUT_WR)
+
+    def shut_both(self) -> None:
+        """Go, also for a thread that listens."""
+        with suppress(OSError):  # closed by the server
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def hear(self) -> dict[str, Any]:
         """The next line."""

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from citygate.lab.gateway import Gateway
 from citygate.lab.playing import play_named
 from citygate.lab.results import endpoint
 from citygate.lab.topology import Lab, party
+from citygate.tools.ask import AskError, ask, ask_all
 from tests.inforce_samples import BEIJING, SHENZHEN, write_policy
 from tests.namespaces import namespace
 
@@ -265,6 +267,65 @@ def test_a_second_daemon_leaves_the_first_alone(place: str, tmp_path: Path) -> N
             assert "is another program bound to it" in second.said()
         assert first.nft("list", "table", "inet", "citygate") == before
         assert first.process.poll() is None
+
+
+def test_control_can_be_switched_off(place: str, tmp_path: Path) -> None:
+    with Running(place, tmp_path, control="off").ready() as running:
+        assert not (tmp_path / "control.sock").exists()
+        running.signal(signal.SIGTERM)
+        assert running.ended() == 0
+
+
+def test_a_living_daemon_s_control_socket_is_not_taken(place: str, tmp_path: Path) -> None:
+    """Also by one in another namespace, whose queues and table are its own."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    control = tmp_path / "one" / "control.sock"
+    with Running(place, tmp_path / "one").ready() as first, namespace("daemon-other") as other:
+        with Running(other, tmp_path / "two", control={"socket": str(control)}) as second:
+            assert second.ended() == 1
+            assert f"the control socket {control} cannot be made: another citygate answers on" in second.said()
+            assert "citygate" not in second.nft("list", "tables")
+        (told,) = ask(control, "status")
+        assert told["daemon"]["pid"] == first.process.pid
+
+
+def test_a_dead_daemon_s_control_socket_is_replaced(place: str, tmp_path: Path) -> None:
+    with Running(place, tmp_path).ready() as first:
+        first.process.kill()
+        first.ended()
+    control = tmp_path / "control.sock"
+    with pytest.raises(AskError, match="is left from one that died"):
+        list(ask(control, "status"))
+    with Running(place, tmp_path).ready() as second:
+        (told,) = ask(control, "status")
+        assert told["daemon"]["pid"] == second.process.pid
+        assert told["kernel"]["table"] == "adopted"
+        second.signal(signal.SIGTERM)
+        assert second.ended() == 0
+    assert not control.exists()
+
+
+def test_an_operator_s_reload(place: str, tmp_path: Path) -> None:
+    with Running(place, tmp_path).ready() as running:
+        problems, done = ask_all(tmp_path / "control.sock", "reload")
+        assert (problems, done["applied"]) == ([], True)
+        assert running.told().startswith("RELOADING=1")
+        assert running.told().startswith("READY=1")
+        (running.policies / "regions" / "shenzhen.yaml").unlink()
+        _, done = ask_all(tmp_path / "control.sock", "reload")
+        assert not done["applied"]
+        assert done["why"]
+
+
+def test_a_stop_ends_those_who_wait(place: str, tmp_path: Path) -> None:
+    with Running(place, tmp_path).ready() as running:
+        events = ask(tmp_path / "control.sock", "events", patience=None)
+        stopping = threading.Timer(0.5, running.signal, (signal.SIGTERM,))
+        stopping.start()
+        with pytest.raises(AskError, match="was it stopped"):
+            next(events)
+        assert running.ended() == 0
 
 
 def test_the_unit_s_privileges_are_enough(place: str) -> None:

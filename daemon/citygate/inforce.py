@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from citygate import catalogue
 from citygate.catalogue.naming import naming
 from citygate.datapath.naming import Naming
-from citygate.kernel.compile import Compiled, compile_policy
-from citygate.policy.load import Loaded, load
+from citygate.kernel.compile import Compiled, Compiler
+from citygate.policy.load import Loaded
+from citygate.policy.load import load as load_directory
 from citygate.policy.model import Name, Policy
 from citygate.policy.names import Names
 from citygate.policy.zones import ZoneIndex, region_of
@@ -42,34 +43,40 @@ class InForce:
 
 def read(directory: Path) -> Loaded:
     """The policy in ``directory``, under the built-in catalogue. Raises PolicyError with every problem."""
-    return load(directory, catalogue.builtin())
+    return load_directory(directory, catalogue.builtin())
 
 
-def prepare(loaded: Loaded, register: Register, at: datetime | None = None, rehearsed: Loaded | None = None) -> InForce:
+def prepare(
+    loaded: Loaded,
+    compiler: Compiler,
+    at: datetime | None = None,
+    rehearsed: Loaded | None = None,
+    before: InForce | None = None,
+) -> InForce:
     """A policy ready to be put in force, as of ``at`` (now); numbers it needs are written to the register first.
 
-    Raises RegisterError.
+    ``before``: the one in force; what it has in common with the new one is not made again. Raises RegisterError.
     """
     at = at or datetime.now(UTC)
-    names = loaded.names
-    table = compile_policy(loaded, register, at, rehearsed)
+    names, register = loaded.names, compiler.register
+    table = compiler.compile(loaded, at, rehearsed)
+    same_names = before is not None and before.names is names
     return InForce(
         loaded=loaded,
         rehearsed=rehearsed,
         at=at,
         table=table,
-        naming=naming(names, {name: register.class_of(*name) for name in names.all}),
-        index=ZoneIndex(table.zones),
+        naming=before.naming if before and same_names else _naming(names, register),
+        index=before.index if before and before.table.zones == table.zones else ZoneIndex(table.zones),
         classes={number: Name(*name) for number, name in register.classes().items()},
         regions={number: region_of(key) for number, key in register.zones().items()},
     )
 
 
+def _naming(names: Names, register: Register) -> Naming:
+    return naming(names, {name: register.class_of(*name) for name in names.all})
+
+
 def load(directory: Path, register: Register) -> InForce:
-    """``read`` and ``prepare``. Raises PolicyError or RegisterError."""
-    return prepare(read(directory), register)
-
-
-def moved(before: InForce, register: Register, at: datetime) -> InForce:
-    """The same policy at another moment: only what the kernel holds may differ. Raises RegisterError."""
-    return replace(before, at=at, table=compile_policy(before.loaded, register, at, before.rehearsed))
+    """``read`` and ``prepare``, for one use. Raises PolicyError or RegisterError."""
+    return prepare(read(directory), Compiler(register))

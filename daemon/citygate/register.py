@@ -10,7 +10,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,12 +68,11 @@ class Register:
             zip(new_classes, self._next(self._classes, len(new_classes), CLASSES, "classes"), strict=True)
         )
         zone_numbers = dict(zip(new_zones, self._next(self._zones, len(new_zones), ZONES, "zones"), strict=True))
-        self._append(
-            [
-                *({"class": n, "service": key[0], "provider": key[1]} for key, n in class_numbers.items()),
-                *({"zone": n, "key": key} for key, n in zone_numbers.items()),
-            ]
-        )
+        entries: list[dict[str, int | str]] = [
+            {"class": n, "service": key[0], "provider": key[1]} for key, n in class_numbers.items()
+        ]
+        entries += [{"zone": n, "key": key} for key, n in zone_numbers.items()]
+        self._append(entries)
         self._classes |= class_numbers
         self._zones |= zone_numbers
 
@@ -91,7 +90,7 @@ class Register:
             raise RegisterError(f"{self._path}: all {limit} {what} are taken")
         return range(first, first + wanted)
 
-    def _append(self, entries: Iterable[dict[str, int | str]]) -> None:
+    def _append(self, entries: Iterable[Mapping[str, int | str]]) -> None:
         lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
         try:
             written = os.write(self._file, lines)

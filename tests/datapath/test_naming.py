@@ -108,7 +108,7 @@ def test_ten_thousand_providers_with_a_hundred_thousand_networks() -> None:
     providers = [
         (
             f"p{i}",
-            [ip_network((0x0B000000 | n << 8, 24)) if i % 2 else ip_network((0xFD << 120 | n << 80, 48))
+            [ip_network((0x0B000000 + (n << 8), 24)) if i % 2 else ip_network((0xFD << 120 | n << 80, 48))
              for n in range(10 * i, 10 * i + 10)],
             [f"*.p{i}.example", f"p{i}.example"],
             {"openvpn": len(SERVICES) + 2 * i + 1, "ipsec": len(SERVICES) + 2 * i + 2},

@@ -129,7 +129,7 @@ table {family} theirs {{
     found = machine.ruleset()
     assert {rule.place for rule in found.rules} == {f"table {family} theirs"}
     (service,) = (rule for rule in found.rules if rule.chain == "service_80")
-    assert (service.packet, service.bases) == (0x4000, {Base("prerouting", -300)})
+    assert service.packet == 0x4000 and service.bases == {Base("prerouting", -300)}
     save, set_mark, restore, zone, _ = (rule for rule in found.rules if rule.chain == "early")
     assert (save.conntrack, set_mark.conntrack & 0xFFFF_0000) == (ALL, 0)
     assert set_mark.conntrack & 0xFFFF

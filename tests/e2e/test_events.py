@@ -60,8 +60,8 @@ def test_what_a_line_says(gateway: StartGateway, traffic: Traffic, family: int) 
     revision = own.pop("policy_revision")
     assert running.total("citygate_policy_info", revision=revision) == 1
     assert own == {
-        "region": "shenzhen", "service": "skypeout", "provider": "", "rule": "rule-1", "verdict": "reject", "host": "",
-        "alpn": "", "ech": False, "final": True,
+        "region": "shenzhen", "service": "skypeout", "provider": "", "licence": "none", "rule": "rule-1",
+        "verdict": "reject", "host": "", "alpn": "", "ech": False, "final": True,
     }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from citygate.kernel import Counters
 from citygate.kernel.bucket import Bucket
-from citygate.kernel.compile import compile_policy
+from citygate.kernel.compile import Compiler
 from citygate.policy.evaluate import Far, Outcome, decide_flow
 from citygate.policy.load import Loaded
 from citygate.policy.model import REFUSING, Action, Address, Name, Policy
@@ -106,6 +106,7 @@ def test_real_packets_meet_the_reference_semantics(
     world: World, receivers: dict[tuple[str, int], socket.socket], namer: Namer, tmp_path: Path
 ) -> None:
     register = Register(tmp_path / "register")
+    compiler = Compiler(register)
     started = False
     own_ports = itertools.count(20_000)  # no flow twice: conntrack and the recent refusals remember the last one
     checked: Counter[str] = Counter()
@@ -116,7 +117,7 @@ def test_real_packets_meet_the_reference_semantics(
     @given(POLICIES, st.sampled_from(MOMENTS), st.integers(0, 1 << 32))
     def agree(policy: Loaded, at: datetime, seed: int) -> None:
         nonlocal started
-        table = compile_policy(policy, register, at)
+        table = compiler.compile(policy, at)
         (world.edit if started else world.start)(table)
         started = True
         world.empty_buckets(table)

@@ -31,8 +31,8 @@ def test_no_verdict_stands_behind_an_update() -> None:
 def test_the_native_queue_step_spreads_flows_and_lets_pass_when_nobody_listens() -> None:
     rule = skeleton.chains(QUEUES, True, True, True, SEEDS, "a")["ask"][1]
     assert rule == f"meta mark & {marks.ASK:#x} != 0 queue flags bypass to symhash mod 4 offset 10"
-    assert skeleton.chains(range(3, 4), True, False, SEEDS, "a")["ask"][1].endswith("queue flags bypass to 3")
-    assert "ask" not in skeleton.chains(QUEUES, False, False, SEEDS, "a")
+    assert skeleton.chains(range(3, 4), True, False, False, SEEDS, "a")["ask"][1].endswith("queue flags bypass to 3")
+    assert "ask" not in skeleton.chains(QUEUES, False, False, False, SEEDS, "a")
 
 
 def test_a_class_chain_leaves_foreign_bits() -> None:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, ip_network
 import pytest
 
 from citygate.kernel import KernelError, remove
+from citygate.policy.model import Network
 from tests.kernel.tables import BAD, BOTH_FAMILIES, GOOD, OTHER, SHANGHAI, SHENZHEN, name, table
 from tests.kernel.world import World, arrived, packets, until
 
@@ -181,7 +182,7 @@ def test_a_default_comes_and_goes(world: World, family: int, client: str, server
 
 def test_neighbouring_prefixes_of_a_zone_are_one_interval(world: World) -> None:
     household = IPv4Network("10.10.3.7/32")
-    rest = dict.fromkeys(IPv4Network("10.10.0.0/16").address_exclude(household), SHENZHEN)
+    rest: dict[Network, int] = dict.fromkeys(IPv4Network("10.10.0.0/16").address_exclude(household), SHENZHEN)
     world.start(table(zone4=rest | {household: OTHER}))
     listed = world.nft("list", "map", "inet", "citygate", "zone4_a")
     assert listed.count(": 0x") == 3 and "10.10.0.0-10.10.3.6" in listed and "10.10.3.8-10.10.255.255" in listed

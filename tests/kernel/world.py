@@ -96,7 +96,10 @@ class World:
 
     def _elements(self, name: str) -> list[dict[str, dict[str, str]]]:
         listed = json.loads(self.nft("-j", "list", "set", "inet", "citygate", name))["nftables"]
-        return next(found["set"] for found in listed if "set" in found).get("elem", [])
+        elements: list[dict[str, dict[str, str]]] = next(found["set"] for found in listed if "set" in found).get(
+            "elem", []
+        )
+        return elements
 
     def counters(self) -> Counters:
         return self.kernel.counters()

@@ -209,7 +209,8 @@ def one(*rules: Rule, names: Names | None = None, **keys: object) -> Loaded:
 
 def only(found: Comparison) -> Change:
     (change,) = found.changes
-    assert found.failing == found.naming == ()
+    assert not found.failing
+    assert not found.naming
     return change
 
 
@@ -269,7 +270,7 @@ def test_a_licence_that_begins_later() -> None:
     rule = Rule("vpn", Match(categories=("vpn",), licences=(Licence.GRANTED,)), Action.DROP)
     with_bt = Names(world.CATALOGUE, [bt])
     change = only(compare(one(names=with_bt), one(rule, names=with_bt), AT))
-    assert (change.names, change.since) == ({Name("openvpn", "bt")}, datetime(2016, 12, 31, 16, tzinfo=UTC))
+    assert (change.names, change.since) == (frozenset({Name("openvpn", "bt")}), datetime(2016, 12, 31, 16, tzinfo=UTC))
 
 
 def test_a_licence_and_a_window_far_ahead_together() -> None:
@@ -289,7 +290,7 @@ def test_a_provider_that_comes_is_compared_with_nobodys_flows() -> None:
     rules = (Rule("bt", Match(providers=("bt",)), Action.REJECT), Rule("vpn", Match(categories=("vpn",)), Action.DROP))
     bt = Provider("bt", "", ("vpn",), Licence.NONE)
     change = only(compare(one(*rules), one(*rules, names=Names(world.CATALOGUE, [bt])), AT))
-    assert (change.names, change.before, change.after) == ({Name("openvpn", "bt")}, DROP, REJECT)
+    assert (change.names, change.before, change.after) == (frozenset({Name("openvpn", "bt")}), DROP, REJECT)
 
 
 def test_a_service_that_comes_was_what_it_is_a_part_of() -> None:

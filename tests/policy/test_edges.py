@@ -20,9 +20,7 @@ NETWORKS = (ip_network("10.10.0.0/16"), ip_network("fd00:10::/48"))
 
 def region(name: str, timezone: str, *when: str) -> Region:
     """A rule for each window."""
-    rules = tuple(
-        Rule(f"rule{i}", Match(), Action.DROP, windows=(parse_window(text),)) for i, text in enumerate(when)
-    )
+    rules = tuple(Rule(f"rule{i}", Match(), Action.DROP, windows=(parse_window(text),)) for i, text in enumerate(when))
     return Region(name, "", NETWORKS, timezone, ALLOW, ALLOW, rules)
 
 
@@ -61,11 +59,8 @@ def test_licences_change_at_midnight_where_they_are_valid() -> None:
 
 
 def test_a_licence_for_ever_and_from_the_beginning_of_time() -> None:
-    days = {"start": date.min, "end": date(9999, 12, 30)}
-    policy = Policy(
-        (region("a", "Asia/Shanghai"), region("b", "America/New_York")), "",
-        (Provider("bt", "", ("vpn",), Licence.GRANTED, **days),),
-    )  # fmt: skip
+    always = Provider("bt", "", ("vpn",), Licence.GRANTED, start=date.min, end=date(9999, 12, 30))
+    policy = Policy((region("a", "Asia/Shanghai"), region("b", "America/New_York")), "", (always,))
     assert next_edge(policy, at("2026-07-01T00:00Z")) == at("9999-12-30T16:00Z")
 
 

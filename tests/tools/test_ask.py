@@ -87,6 +87,15 @@ def test_a_path_that_cannot_be(tmp_path: Path) -> None:
     assert refusal(long) == f"the daemon cannot be asked at {long}: AF_UNIX path too long"
 
 
+def test_no_place_to_wait(tmp_path: Path) -> None:
+    place = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as other:
+        busy.bind(str(place))
+        busy.listen(0)
+        other.connect(str(place))
+        assert refusal(place) == "too many clients are asking the daemon already; try again later"
+
+
 def test_patience(place: Path) -> None:
     assert refusal(place, "hang", patience=0.2) == "the daemon has not answered for 0.2 s"
 

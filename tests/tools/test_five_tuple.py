@@ -30,9 +30,7 @@ def test_ipv4(text: str) -> None:
     assert parse_flow(text) == (far("10.10.0.5", "udp", 5060), far("198.51.100.10", "udp", 12340))
 
 
-@pytest.mark.parametrize(
-    "text", ["tcp [fd00:10::5]:5060 > [2001:db8::A]:443", "tcp,fd00:10::5,5060,2001:db8::a,443"]
-)
+@pytest.mark.parametrize("text", ["tcp [fd00:10::5]:5060 > [2001:db8::A]:443", "tcp,fd00:10::5,5060,2001:db8::a,443"])
 def test_ipv6(text: str) -> None:
     assert parse_flow(text) == (far("fd00:10::5", "tcp", 5060), far("2001:db8::a", "tcp", 443))
 

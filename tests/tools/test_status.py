@@ -105,7 +105,7 @@ def test_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0 s"), (1.2, "1 s"), (119.9, "120 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (172_800, "2 days")],
-)  # fmt: skip
+    [(0.04, "0 s"), (119.9, "120 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (172_800, "2 days")],
+)
 def test_ago(seconds: float, text: str) -> None:
     assert ago(seconds) == text

@@ -90,7 +90,8 @@ class Reader:
             ends = (header["src"], header["src_port"]), (header["dst"], header["dst_port"])
             pair = header["ip_proto"], tuple(sorted(ends))
             if pair not in flows:
-                flows[pair] = Flow(path.name, *(_far(header["ip_proto"], *end) for end in ends))
+                originator, responder = (_far(header["ip_proto"], *end) for end in ends)
+                flows[pair] = Flow(path.name, originator, responder)
             flow = flows[pair]
             flow.name = name
             before = flow.counts.get(name, Count(0, 0))
@@ -102,9 +103,8 @@ class Reader:
             _turn(flows, unnamed)
         evicted = classifier.counts()["flows_evicted_unnamed"]
         if odd or evicted:
-            told = [f"{number} packets left out ({oddity})" for oddity, number in odd.items()]
-            told += [f"{evicted} flows forgotten before they had a name"] * bool(evicted)
-            print(f"{path}: {', '.join(told)}", file=sys.stderr)
+            told = {**odd, "flows_evicted_unnamed": evicted} if evicted else odd
+            print(f"{path}: {', '.join(f'{what} {number}' for what, number in told.items())}", file=sys.stderr)
         yield from flows.values()
 
 

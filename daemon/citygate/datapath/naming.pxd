@@ -31,7 +31,7 @@ cdef struct Names:
     uint16_t service_of[PROTOCOLS]   # by Protocol
     uint32_t services
     uint16_t* class_alone            # by service: of a flow that has no provider
-    uint8_t* own                     # by service: its networks are the site's own word, and count for flows with a host too
+    uint8_t* own                     # by service: the site's own; its networks count for flows with a host too
     uint8_t* offered                 # by service: some provider may offer it
     char (*service_names)[NAME_SIZE]
     const Patterns* hosts            # to services

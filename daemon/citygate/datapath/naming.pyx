@@ -34,8 +34,8 @@ cdef uint16_t service_of(const Names* names, const View* view, Found* found, bin
     """A signature's service, else the host's, else that of the far end's network, else the protocol's.
 
     A network of the built-in catalogue counts for flows that show no host name: many services share an address.
-    Only what carries sites goes by a host: the name of a VPN's server does not make it something else. A flow that shows
-    no host, or may hide it (an encrypted ClientHello), has the one its client asked DNS for, if that was lately.
+    Only what carries sites goes by a host: the name of a VPN's server does not make it something else. A flow that
+    shows no host, or may hide it (an encrypted ClientHello), has the one its client asked DNS for, if that was lately.
     DNS over TLS on the port of the web is only the client's offer, whatever the server then speaks: the host counts.
     """
     cdef uint16_t service = NOTHING
@@ -145,7 +145,7 @@ cdef uint16_t class_of(const Names* names, uint16_t service, uint16_t provider) 
 
 cdef Offer* offer(const Names* names, uint16_t service, uint16_t provider) noexcept nogil:
     """The entry of both, or the empty one where it belongs."""
-    cdef uint32_t at = ((<uint32_t>service << 16 | provider) * 2654435769u) >> 16     # Fibonacci hashing, as in tally.pyx
+    cdef uint32_t at = ((<uint32_t>service << 16 | provider) * 2654435769u) >> 16     # Fibonacci hashing: tally.pyx
     cdef Offer* entry
     while True:
         entry = &names.offers[at & names.offer_mask]

@@ -5,7 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t
 
 
 cdef enum:
-    LABELS = 128              # a name of 253 bytes has at most 127 labels (RFC 1035, 2.3.4), and each can have a pattern
+    LABELS = 128              # more than a name of 253 bytes can have (RFC 1035, 2.3.4); each can have a pattern
 
 
 cdef struct Patterns          # opaque; made and freed by PatternTable, never changed

@@ -77,7 +77,7 @@ def _gateway(config: Path | None) -> Iterator[Finding]:
             yield from _neighbours(numbers)
     except KernelError as error:
         yield _unreadable(error)
-    except FileNotFoundError:  # a process's files
+    except (FileNotFoundError, ProcessLookupError):  # of files below /proc
         yield Finding("daemon-ended", Level.NOTE, "the daemon ended while it was looked at", "look again")
 
 
@@ -95,7 +95,9 @@ def foreign_rules() -> tuple[Ruleset, list[str]]:
     rulesets = [nftables.read(objects) for objects in listed.tables]
     rulesets += [xtables.read(program, text) for program, texts in listed.saves.items() for text in texts]
     every = chain.from_iterable
-    return Ruleset(list(every(each.chains for each in rulesets)), list(every(each.rules for each in rulesets))), listed.unread
+    return Ruleset(
+        list(every(each.chains for each in rulesets)), list(every(each.rules for each in rulesets))
+    ), listed.unread
 
 
 def _unreadable(error: KernelError) -> Finding:

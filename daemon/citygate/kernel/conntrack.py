@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -71,7 +71,7 @@ class Entry(NamedTuple):
     state: str  # TCP's state in lower case; otherwise `unreplied`, `replied`, or `assured` after more than that
 
 
-def entries(wanted: Callable[[int], bool] = lambda mark: True) -> Iterator[Entry]:
+def entries(wanted: Callable[[int], bool] = lambda mark: True) -> Generator[Entry, None, None]:
     """The flows, IPv4 and IPv6, whose conntrack mark is ``wanted``. Raises KernelError in words."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER) as door:
         door.bind((0, 0))

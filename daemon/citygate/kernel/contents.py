@@ -5,74 +5,52 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
 
-from citygate.kernel import marks, skeleton
-from citygate.kernel.compile import Compiled
+from citygate.kernel import skeleton
+from citygate.kernel.compile import Compiled, Entries, Key, Value
 from citygate.kernel.netlink import Element, interval, marks_key
-from citygate.policy.model import Network
 
-# Marks; of zone4 and zone6 the first and the last address of an interval; of near4 and near6 the first byte.
-Key = tuple[int, ...]
-Value = int | str | None  # a zone's mark, the chain to go to, or nothing for a set
-Contents = dict[str, dict[Key, Value]]
+Contents = Mapping[str, Mapping[int, Entries]]
+"""Map or set to zone number to what it holds of the zone; 0 for what is no zone's. Keys of near4 and near6 are first
+bytes."""
 
 _MISSING = object()
+_NOBODY: Entries = {}
+_ZONED = ("decisions", "defaults", "failing", "shadow", "rehearsed")
 _JUMPS = ("remember", "shadow")  # what they lead to comes back
 
 
 def contents(table: Compiled) -> Contents:
-    """Map or set name to all it holds, but for the zone maps."""
-    shift = marks.ZONE_SHIFT
+    """All that maps and sets hold but for the zone maps."""
     remember = [skeleton.class_chain(number, final) for number in table.classes for final in (True, False)]
-    return {
-        "near4": near(table.zone4),
-        "near6": near(table.zone6),
-        "decisions": {(zone << shift, class_): chain for (zone, class_), chain in table.decisions.items()},
-        "defaults": {(zone << shift,): chain for zone, chain in table.defaults.items()},
-        "failing": {(zone << shift,): chain for zone, chain in table.failing.items()},
-        "shadow": {(zone << shift, class_): chain for (zone, class_), chain in table.shadow.items()},
-        "rehearsed": {(zone << shift,): None for zone in table.rehearsed},
-        "remember": {(value,): chain for chain, _, value in remember},
+    held: dict[str, Mapping[int, Entries]] = {
+        f"near{family}": {0: {(byte,): None for byte in _near(table, family)}} for family in (4, 6)
     }
+    held |= {name: {number: zone.maps[name] for number, zone in table.tables.items()} for name in _ZONED}
+    return held | {"remember": {0: {(value,): chain for chain, _, value in remember}}}
 
 
 def zones(table: Compiled, side: str) -> Contents:
     """What the zone maps of a side hold."""
     return {
-        skeleton.on(side, "zone4"): intervals(table.zone4),
-        skeleton.on(side, "zone6"): intervals(table.zone6),
+        skeleton.on(side, name): {number: zone.maps[name] for number, zone in table.tables.items()}
+        for name in skeleton.ZONE_MAPS
     }
 
 
-def intervals(prefixes: Mapping[Network, int]) -> dict[Key, Value]:
-    """(first, last address) to the zone's mark, for prefixes that do not overlap; neighbours of one zone are joined."""
-    found: dict[Key, Value] = {}
-    ends = sorted((int(prefix.network_address), prefix.num_addresses, zone) for prefix, zone in prefixes.items())
-    first = last = number = -1
-    for start, size, zone in ends:
-        if zone == number and start == last + 1:
-            del found[first, last]
-        else:
-            first, number = start, zone
-        last = start + size - 1
-        found[first, last] = zone << marks.ZONE_SHIFT
-    return found
+def _near(table: Compiled, family: int) -> list[int]:
+    return sorted(frozenset[int]().union(*(zone.near[family] for zone in table.tables.values())))
 
 
-def near(prefixes: Mapping[Network, int]) -> dict[Key, Value]:
-    """First bytes of the subscribers' addresses."""
-    return {
-        (byte,): None
-        for prefix in prefixes
-        for byte in range(prefix.network_address.packed[0], prefix.broadcast_address.packed[0] + 1)
-    }
-
-
-def differences(before: Contents, after: Contents) -> Iterator[tuple[bool, str, dict[Key, Value]]]:
+def differences(before: Contents, after: Contents) -> Iterator[tuple[bool, str, Entries]]:
     """(add or delete, map or set name, entries): deletions first, since an element's data cannot be replaced."""
     for add, old, new in ((False, after, before), (True, before, after)):
-        for name, entries in new.items():
-            other = old.get(name, {})
-            changed = {key: value for key, value in entries.items() if other.get(key, _MISSING) != value}
+        for name, zones in new.items():
+            others = old.get(name, {})
+            changed: dict[Key, Value] = {}
+            for number, entries in zones.items():
+                other = others.get(number, _NOBODY)
+                if entries is not other:
+                    changed |= {key: value for key, value in entries.items() if other.get(key, _MISSING) != value}
             if changed:
                 yield add, name, changed
 

@@ -27,8 +27,7 @@ class Part:
 def parts(zones: Sequence[Zone], other: Sequence[Zone]) -> Iterator[Part]:
     """The parts, those of the zones in force first. ``other`` is empty without a rehearsal."""
     if not other:
-        for zone in zones:
-            yield Part(zone.key, zone, None, zone.prefixes)
+        yield from (Part(zone.key, zone, None, zone.prefixes) for zone in zones)
         return
     groups: defaultdict[tuple[int | None, int | None], list[Network]] = defaultdict(list)
     for version in (4, 6):

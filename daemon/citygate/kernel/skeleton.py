@@ -132,8 +132,8 @@ def chains(
     """Chain name to its rules, base chains first.
 
     ``native``: the queue step is nftables' own. ``defaults``: the policy has zones that do not allow what no rule
-    names; ``shadow``: a policy is rehearsed that differs; else those look-ups are left out, which every packet would pay
-    for. ``side``: which of the zone maps is read.
+    names; ``shadow``: a policy is rehearsed that differs; else those look-ups are left out, which every packet would
+    pay for. ``side``: which of the zone maps is read.
     """
     keys = _recent_keys(seeds)
     skeleton: dict[str, tuple[str, ...]] = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from citygate.kernel import marks, nft, queue_step, skeleton
 from citygate.kernel.bucket import Bucket
 from citygate.kernel.compile import Compiled
-from citygate.kernel.contents import Contents, commands, contents, elements, zones
+from citygate.kernel.contents import Contents, commands, contents, differences, elements, zones
 from citygate.kernel.errors import KernelError
 from citygate.kernel.netlink import Netlink
 
@@ -89,7 +89,7 @@ class Kernel:
         """
         if self._now is None:
             raise RuntimeError("edit before start")
-        moved = zones(table, self._side) != self._zones[self._side]
+        moved = any(differences(self._zones[self._side], zones(table, self._side)))
         side = _other(self._side) if moved else self._side
         before, after = self._chains(self._now, self._side), self._chains(table, side)
         if before.keys() - self._netlink.chains():
@@ -113,14 +113,15 @@ class Kernel:
             self._write_zones(table, _other(side))
             nft.load(gone)
         else:
-            nft.load(lines + refill if table.defaults else lines)
+            defaults = table.fills("defaults")
+            nft.load(lines + refill if defaults else lines)
             try:
                 self._netlink.edit(elements(self._held, held))
             except KernelError:
                 nft.load(_delete_chains(fresh) + _delete_sets(_sets(table.buckets) - _sets(self._now.buckets)))
                 raise
             self._now, self._held = table, held
-            nft.load(gone if table.defaults else refill + gone)
+            nft.load(gone if defaults else refill + gone)
         self._ensure_queue_rule()
 
     def is_whole(self) -> bool:
@@ -150,8 +151,8 @@ class Kernel:
         fixed = skeleton.chains(
             self._queues,
             native=self.step == "native",
-            defaults=bool(table.defaults),
-            shadow=bool(table.shadow),
+            defaults=table.fills("defaults"),
+            shadow=table.fills("shadow"),
             seeds=self._seeds,
             side=side,
         )

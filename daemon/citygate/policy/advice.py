@@ -93,7 +93,7 @@ def _rules(region: Region, names: Names, files: _Files) -> Iterator[Advice]:
 
 def _unused(region: Region, rule: Rule, found: Unused) -> str:
     others = [f"rule `{region.rules[i].name}`" for i in found.instead] + ["the default"] * found.default
-    return f"rule `{rule.name}` changes nothing: without it {_listed(others)} would do the same to all its flows"
+    return f"rule `{rule.name}` changes no flow's fate: without it {_listed(others)} would do the same"
 
 
 def _shadowed(region: Region, rule: Rule, found: Shadowed) -> str:

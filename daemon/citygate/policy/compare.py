@@ -140,7 +140,7 @@ def _changes(shared: Shared, both: _Both, at: Moment) -> Iterator[Change]:
     if both.alike and _same(*zones):
         return
     states: set[object] = set()
-    seen: set[Change] = set()
+    told: defaultdict[Change, set[Name]] = defaultdict(set)
     first = moment_in(_timezone(shared), at)
     for moment in (first, *_later(zones, both, first)):
         state = [_state(zone, names, moment) for zone, names in zip(zones, both.names, strict=True)]
@@ -152,9 +152,10 @@ def _changes(shared: Shared, both: _Both, at: Moment) -> Iterator[Change]:
             for zone, names, called in zip(zones, both.names, both.called, strict=True)
         ]
         for change in _at_once(shared, sides[0], sides[1], both):
-            if change not in seen:
-                seen.add(change)
-                yield change if moment == first else replace(change, since=moment)
+            known = told[replace(change, names=frozenset())]
+            if fresh := change.names - known:
+                known |= fresh
+                yield replace(change, names=fresh, since=None if moment == first else moment)
 
 
 def _same(zone: Zone | None, other: Zone | None) -> bool:

@@ -11,16 +11,16 @@ from citygate.policy.model import Licence, Provider
 def licence(provider: Provider, region: str, day: date) -> Licence:
     """The one word that ``match: {licence: …}`` asks for.
 
-    A granted licence is ``granted`` from its first day to its last, ``applied`` before (from ``since`` on, where that is
-    given) and ``expired`` after. A revoked one was what its dates say until the day it was revoked. Outside its regions
-    a licence is ``none``.
+    A granted licence is ``granted`` from its first day to its last, ``applied`` before (from ``since`` on, where that
+    is given) and ``expired`` after. A revoked one was what its dates say until the day it was revoked. Outside its
+    regions a licence is ``none``.
     """
     if provider.status is Licence.NONE or (provider.regions and region not in provider.regions):
         return Licence.NONE
     if provider.status is Licence.REVOKED:
         if provider.since is None or day >= provider.since:
             return Licence.REVOKED
-        return _granted(provider, day) if provider.start else Licence.NONE
+        return _granted(provider, day)
     if provider.since and day < provider.since:
         return Licence.NONE
     return Licence.APPLIED if provider.status is Licence.APPLIED else _granted(provider, day)

@@ -7,7 +7,7 @@ other file there that ends in ``.yaml`` or ``.yml`` is an error, so that none is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,12 +58,17 @@ def load(directory: Path, catalogue: Catalogue) -> Loaded:
     if not sources:
         problems.append(Problem(str(directory / REGIONS), 1, 1, "there is no region file (*.yaml) here"))
     providers: tuple[Provider, ...] | None = ()
+    named: Collection[str] | None = ()
     if directory / PROVIDERS in top:
-        providers = _providers(read(directory / PROVIDERS), known, sources, problems)
+        register = read(directory / PROVIDERS)
+        providers = _providers(register, known, sources, problems)
+        named = relations.named_providers(register)
     names = Names(known, providers) if known and providers is not None else None
     if names and len(names.all) > NAMES:
         sentence = f"services and providers make {len(names.all)} names for flows, {NAMES} are possible"
         problems.append(Problem(str(directory / PROVIDERS), 1, 1, sentence))
+    for source in sources:
+        source.problems += relations.region_words(source, known, named)
     regions = list(_regions(sources, names))
     problems += relations.region_names(sources)
     problems += relations.subscribers(sources)
@@ -102,7 +107,7 @@ def _providers(
     """The licence register; None when it is not sound, or not to be judged for want of a catalogue."""
     keys = fit(source, RegisterKeys)
     if catalogue:
-        source.problems += relations.registered(source, catalogue, set(relations.named_regions(regions)))
+        source.problems += relations.registered(source, catalogue, relations.named_regions(regions))
     problems += source.problems
     if keys is None or source.problems or catalogue is None:
         return None
@@ -112,15 +117,15 @@ def _providers(
 def _regions(sources: list[Source], names: Names | None) -> Iterator[Region]:
     """The regions that are sound in themselves; what is wrong with the others is added to their source's problems.
 
-    Without names (their own files are wrong) those in rules cannot be judged, and are not.
+    Without names (their own files are wrong) it cannot be told which rules are dead.
     """
     zones_left = ZONES
     for source in sources:
         keys = fit(source, RegionKeys)
         source.problems += relations.rule_names(source)
         source.problems += relations.exempted(source)
-        if names:
-            source.problems += relations.region_words(source, names)
+        source.problems += relations.unlicensed(source)
+        source.problems += relations.whole_days(source)
         if not keys or not names or source.problems:
             continue
         region = keys.typed()

@@ -12,7 +12,7 @@ from datetime import date
 
 from citygate.catalogue.model import Catalogue
 from citygate.policy.dead import dead_rules
-from citygate.policy.model import Network, Region
+from citygate.policy.model import Licence, Network, Region
 from citygate.policy.names import Names
 from citygate.policy.prefix import parse_network
 from citygate.policy.problem import Problem
@@ -39,12 +39,21 @@ def region_names(sources: Iterable[Source]) -> Iterator[Problem]:
             first[name] = source
 
 
-def named_regions(sources: Iterable[Source]) -> Iterator[str]:
-    """The regions' names, as far as they can be read."""
-    for source in sources:
-        name = _at(source.data, "region")
-        if isinstance(name, str):
-            yield name
+def named_regions(sources: Iterable[Source]) -> set[str] | None:
+    """The regions' names; None when one cannot be read, so that nobody calls it unknown."""
+    return _names((source.data for source in sources), "region")
+
+
+def named_providers(register: Source) -> set[str] | None:
+    """The providers' names; None when one cannot be read."""
+    entries = _at(register.data, "providers")
+    return _names(entries, "provider") if isinstance(entries, list) else None
+
+
+def _names(entries: Iterable[object], key: str) -> set[str] | None:
+    found = [_at(entry, key) for entry in entries]
+    names = {name for name in found if isinstance(name, str)}
+    return names if all(isinstance(name, str) for name in found) else None
 
 
 def subscribers(sources: Iterable[Source]) -> Iterator[Problem]:
@@ -109,21 +118,54 @@ def exempted(source: Source) -> Iterator[Problem]:
                     yield source.problem(source.place(where), sentence)
 
 
-def region_words(source: Source, names: Names) -> Iterator[Problem]:
-    """Services, categories and providers in rules that the catalogue and the licence register do not have."""
-    known = {
-        "service": (names.catalogue.services, "in the catalogue"),
-        "category": (names.catalogue.categories, "in the catalogue"),
-        "provider": (names.providers, "in the licence register"),
+def region_words(source: Source, catalogue: Catalogue | None, providers: Collection[str] | None) -> Iterator[Problem]:
+    """Services, categories and providers in rules that the catalogue and the licence register do not have.
+
+    None: these are not known, and their names are not judged.
+    """
+    known: dict[str, tuple[Collection[str] | None, str]] = {
+        "service": (catalogue.services if catalogue else None, "in the catalogue"),
+        "category": (catalogue.categories if catalogue else None, "in the catalogue"),
+        "provider": (providers, "in the licence register"),
     }
     for path, _ in _rules(source):
         for key, (words, where) in known.items():
-            yield from _unknown(source, (*path, "match", key), key, words, where)
+            if words is not None:
+                yield from _unknown(source, (*path, "match", key), key, words, where)
 
 
-def registered(source: Source, catalogue: Catalogue, regions: Collection[str]) -> Iterator[Problem]:
-    """What is wrong between the entries of a licence register, and between it and the rest of the policy."""
-    owners: dict[tuple[str, str], str] = {}
+def unlicensed(source: Source) -> Iterator[Problem]:
+    """Rules that ask for flows of nobody's and nothing else: nearly all there are, not only those a licence is for."""
+    for path, rule in _rules(source):
+        match = _at(rule, "match")
+        if not isinstance(match, dict) or match.keys() != {"licence"}:
+            continue
+        for value, place in _items(source, (*path, "match", "licence")):
+            if value == Licence.NONE:
+                sentence = "`licence: none` alone is every flow of no provider's, write a service or category beside it"
+                yield source.problem(source.place(place), sentence)
+                break
+
+
+def whole_days(source: Source) -> Iterator[Problem]:
+    """Windows without hours beside windows with them: `[Mon-Fri, 18:00-23:00]` is not one window, and YAML makes two
+    of `[Sat,Sun 12:00-24:00]`."""
+    for path, _ in _rules(source):
+        windows = [(text, place) for text, place in _items(source, (*path, "when")) if isinstance(text, str)]
+        if not any(":" in text for text, _ in windows):
+            continue
+        for text, place in windows:
+            if ":" not in text:
+                sentence = f"`{text}` has no hours, beside windows that have some write `{text} 0:00-24:00` for all day"
+                yield source.problem(source.place(place), sentence)
+
+
+def registered(source: Source, catalogue: Catalogue, regions: Collection[str] | None) -> Iterator[Problem]:
+    """What is wrong between the entries of a licence register, and between it and the rest of the policy.
+
+    ``regions`` is None when they are not all known.
+    """
+    owners: dict[tuple[str, object], str] = {}
     for path, entry in _entries(source, "providers"):
         name = _at(entry, "provider")
         yield from _unknown(
@@ -133,17 +175,20 @@ def registered(source: Source, catalogue: Catalogue, regions: Collection[str]) -
             {*catalogue.services, *catalogue.categories},
             "in the catalogue",
         )
-        yield from _unknown(source, (*path, "licence", "regions"), "region", regions, "in this policy")
-        for key, where in (
-            ("provider", ("provider",)), ("network", ("endpoints", "networks")), ("host", ("endpoints", "hosts")),
-        ):  # fmt: skip
-            for value, place in _items(source, (*path, *where)):
-                if not isinstance(value, str):
-                    continue
-                if (key, value) in owners:
-                    sentence = f"`{value}` is already the {key} of provider `{owners[key, value]}`"
-                    yield source.problem(source.place(place), sentence)
-                owners.setdefault((key, value), str(name))
+        if regions is not None:
+            yield from _unknown(source, (*path, "licence", "regions"), "region", regions, "in this policy")
+        claims: list[tuple[str, object, NodePath]] = [
+            *(("name", value, place) for value, place in _items(source, (*path, "provider"))),
+            *(("network", value, place) for value, place in _prefixes(source, (*path, "endpoints", "networks"))[0]),
+            *(("host", value, place) for value, place in _items(source, (*path, "endpoints", "hosts"))),
+        ]
+        for key, value, place in claims:
+            if isinstance(value, dict | list):
+                continue
+            if (key, value) in owners:
+                sentence = f"`{value}` is already the {key} of provider `{owners[key, value]}`"
+                yield source.problem(source.place(place), sentence)
+            owners.setdefault((key, value), str(name))
         yield from _licence_days(source, (*path, "licence"), _at(entry, "licence"))
 
 
@@ -177,7 +222,7 @@ def dead(source: Source, region: Region, zones: Sequence[Zone], names: Names) ->
     for i, takers in dead_rules(region, zones, names):
         above = [f"`{region.rules[j].name}`" for j in takers]
         if not above:
-            why = "no subscriber, far end and service fit it together"
+            why = "no subscriber, far end, service and licence fit it together"
         elif len(above) == 1:
             why = f"{above[0]} above it takes every flow it could match"
         else:

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from citygate.catalogue.model import Service
-from citygate.policy.model import Network, Provider, Region, Rule
+from citygate.policy.model import Network, Provider, Region, Rule, Window
 from citygate.policy.names import Names
-from citygate.policy.spans import prefixes, span
+from citygate.policy.share import WHOLE
+from citygate.policy.spans import Span, merge, prefixes, span
+from citygate.policy.windows import DAY, WEEK
 
 DIGITS = 12
 
@@ -82,8 +84,8 @@ def _rule(rule: Rule) -> list[object]:
         rule.dscp,
         _networks(rule.excepted),
         _networks(rule.only),
-        rule.share and [rule.share.parts, rule.share.seed],
-        sorted([sorted(window.days), window.start, window.end] for window in rule.windows),
+        [rule.share.parts, rule.share.seed] if rule.share and rule.share.parts < WHOLE else None,
+        _minutes(rule.windows),
         rule.mode,
     ]
 
@@ -95,3 +97,14 @@ def _networks(networks: Iterable[Network]) -> list[str]:
         for version in (4, 6)
         for prefix in prefixes((span(n) for n in networks if n.version == version), version)
     ]
+
+
+def _minutes(windows: Iterable[Window]) -> list[Span]:
+    """The minutes of the week that the windows hold together; none where that is all of them."""
+    found: list[Span] = []
+    for window in windows:
+        length = (window.end - window.start) % DAY or DAY
+        for first in (day * DAY + window.start for day in window.days):
+            found += [(first, min(first + length, WEEK) - 1), (0, first + length - WEEK - 1)]
+    minutes = merge(piece for piece in found if piece[0] <= piece[1])
+    return [] if minutes == [(0, WEEK - 1)] else minutes

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Annotated, Any
-from zoneinfo import ZoneInfo, available_timezones
+from functools import cache
+from typing import Annotated, Any, TypeVar
+from zoneinfo import available_timezones
 
 from pydantic import Field, PlainValidator, ValidationError
 
@@ -36,6 +37,8 @@ from citygate.policy.suggest import listed, meant
 from citygate.policy.values import Keys, Name, Some, Text, one_of
 from citygate.policy.windows import parse_window
 
+K = TypeVar("K", bound=Keys)
+
 RULES = 1_000  # of a region: the time to check it grows with their square
 
 _PORT = re.compile(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
@@ -45,11 +48,15 @@ _PLAIN = (Action.ALLOW, *REFUSING)
 def _timezone(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("must be the name of a time zone, such as Asia/Shanghai")
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"{value!r} is not an IANA time zone{meant(value, available_timezones())}") from None
+    if value not in _timezones():
+        raise ValueError(f"{value!r} is not an IANA time zone{meant(value, _timezones())}")
     return value
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    """Those that are the same on every machine."""
+    return frozenset(available_timezones() - {"localtime"})
 
 
 def _ports(value: object) -> PortRange:
@@ -77,7 +84,7 @@ def _seed(value: object) -> int:
 Prefix = Annotated[Network, PlainValidator(parse_network)]
 Ports = Annotated[PortRange, PlainValidator(_ports)]
 Percent = Annotated[int, PlainValidator(parse_percent)]
-Day = Annotated[date, PlainValidator(_date)]
+Day = Annotated[date | None, PlainValidator(_date)]  # None only where it is left out: one that is written has a value
 
 
 class MatchKeys(Keys):
@@ -118,9 +125,10 @@ _plain_action: Callable[[object], Action] = one_of(*_PLAIN)
 def _action(value: object) -> Action | ThrottleKeys | MarkKeys:
     words = "`allow`, `drop`, `reject`, `{throttle: RATE}` or `{mark: DSCP}`"
     if isinstance(value, dict):
-        for keys in (ThrottleKeys, MarkKeys):
-            if value.keys() == keys.model_fields.keys():
-                return _inner(keys, value)
+        if value.keys() == {"throttle"}:
+            return _inner(ThrottleKeys, value)
+        if value.keys() == {"mark"}:
+            return _inner(MarkKeys, value)
         if len(value) == 1:
             known = ("throttle", "mark")
             raise ValueError(f"unknown action `{next(iter(value))}:`{meant(str(next(iter(value))), known)}")
@@ -131,23 +139,27 @@ def _action(value: object) -> Action | ThrottleKeys | MarkKeys:
 
 
 def _rollout(value: object) -> int | RolloutKeys:
+    if value == {}:
+        raise ValueError("must not be empty")
     if isinstance(value, dict):
         return _inner(RolloutKeys, value)
     return parse_percent(value)
 
 
-def _inner(keys: type[Any], value: dict[Any, Any]) -> Any:
+def _inner(keys: type[K], value: dict[Any, Any]) -> K:
     """A mapping where a plain value may stand too: its first complaint, as this value's."""
     try:
         return keys.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
+        # A misspelt key before the one that is missing for it.
+        first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+        (key,) = map(str, first["loc"])
         if first["type"] == "missing":
             raise ValueError(f"`{key}` is missing beside `{listed(map(str, value))}`") from None
         if first["type"] == "extra_forbidden":
             raise ValueError(f"unknown key `{key}`{meant(key, keys.model_fields)}") from None
-        raise ValueError(str(first["ctx"]["error"]) if "ctx" in first else first["msg"]) from None
+        reason = str(first["ctx"]["error"])
+        raise ValueError(f"`{key}` {reason}" if reason.startswith("must ") else reason) from None
 
 
 class RuleKeys(Keys):
@@ -156,7 +168,7 @@ class RuleKeys(Keys):
     action: Annotated[Action | ThrottleKeys | MarkKeys, PlainValidator(_action)]
     excepted: Some[Prefix] = Field(default=[], alias="except")
     only: Some[Prefix] = []
-    rollout: Annotated[int | RolloutKeys, PlainValidator(_rollout)] | None = None
+    rollout: Annotated[int | RolloutKeys | None, PlainValidator(_rollout)] = None
     when: Some[Annotated[Window, PlainValidator(parse_window)]] = []
     mode: Annotated[Mode, PlainValidator(one_of(*Mode))] = Mode.ENFORCE
 
@@ -219,9 +231,9 @@ def _status(value: object) -> Licence:
 
 class LicenceKeys(Keys):
     status: Annotated[Licence, PlainValidator(_status)]
-    since: Day | None = None
-    start: Day | None = Field(default=None, alias="from")
-    until: Day | None = None
+    since: Day = None
+    start: Day = Field(default=None, alias="from")
+    until: Day = None
     regions: Some[Name] = []
 
 

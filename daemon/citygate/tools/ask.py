@@ -88,6 +88,8 @@ def _why_not(place: Path, error: OSError) -> str:
         return f"the daemon is not running, or listens elsewhere than {place} (`control:` in its configuration)"
     if isinstance(error, ConnectionRefusedError):
         return f"the daemon is not running; {place} is left from one that died"
+    if isinstance(error, BlockingIOError):  # its backlog is full
+        return "too many clients are asking the daemon already; try again later"
     if isinstance(error, PermissionError):
         return f"you may not ask the daemon: {_who_may(place)}"
     return f"the daemon cannot be asked at {place}: {error.strerror or error}"

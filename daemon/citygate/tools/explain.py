@@ -1,43 +1,33 @@
-"""`citygate explain`: what a policy says of one flow, rule by rule, and when that will change by itself."""
+"""`citygate explain`: a question about one flow, and the answer for people or as JSON."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from citygate.catalogue.load import builtin
-from citygate.policy.edges import edges
 from citygate.policy.ends import elsewhere, parse_address, parse_port
-from citygate.policy.evaluate import Far, FlowOutcome, Outcome, clock, decide, decide_flow, today
-from citygate.policy.groups import grouped
-from citygate.policy.licence import licence
+from citygate.policy.evaluate import Far
 from citygate.policy.load import Loaded, load
-from citygate.policy.model import Mode, Name, Policy
+from citygate.policy.model import Mode, Name
 from citygate.policy.moment import moment_in, parse_moment
 from citygate.policy.problem import PolicyError
 from citygate.policy.provider import provider_of, wrong_name
-from citygate.policy.reasons import Fate, answering, effect_text, in_words, name_text, readings
-from citygate.policy.windows import holds
-from citygate.policy.zones import Zone, ZoneIndex, carve
+from citygate.policy.reasons import Fate, name_text
+from citygate.policy.zones import ZoneIndex, carve
 from citygate.tables import console
+from citygate.tools.explanation import AHEAD, UNDECIDED, Asked, Found, Zones, answer
 from citygate.tools.five_tuple import parse_flow
 
-AHEAD = timedelta(days=400)
-UNDECIDED = "undecided"
 ANY_PROTOCOL = "other"  # of a flow of which only the addresses are told
-
-Zones = tuple[Zone | None, Zone | None]
-Found = dict[str, Any]
-Meaning = dict[Name | None, tuple[object, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +44,6 @@ class Options:
     at: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A flow: who opens it, the other end, its name if it has one already, and the host name it shows."""
-
-    origin: Far
-    far: Far
-    name: Name | None
-    host: str = ""
-
-
 def explain(directory: Path, options: Options, as_json: bool = False, out: TextIO | None = None) -> int:
     """Print the answer and give 0, or what is wrong with the policy or the question to stderr and give 1."""
     try:
@@ -72,7 +52,7 @@ def explain(directory: Path, options: Options, as_json: bool = False, out: TextI
         zones = _zones(asked, loaded)
         home = zones[0] or zones[1]
         at = moment_in(home.region.timezone if home else "UTC", parse_moment(options.at) if options.at else None)
-    except (PolicyError, ValueError, OSError) as error:
+    except (PolicyError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     found = answer(loaded, asked, zones, at)
@@ -84,7 +64,7 @@ def explain(directory: Path, options: Options, as_json: bool = False, out: TextI
 
 
 def _asked(options: Options, loaded: Loaded) -> Asked:
-    """The flow meant. Single options go before what a flow or a packet says. Raises ValueError, or OSError."""
+    """The flow meant. Single options go before what a flow or a packet says. Raises ValueError."""
     origin: Far | None = None
     far: Far | None = None
     service, host = options.service, ""
@@ -130,165 +110,22 @@ def _zones(asked: Asked, loaded: Loaded) -> Zones:
     return index.find(asked.origin.address), index.find(asked.far.address)
 
 
-def answer(loaded: Loaded, asked: Asked, zones: Zones, at: datetime) -> Found:
-    """All there is to say, as the JSON object."""
-    outcome = decide_flow(*zones, asked.name, asked.origin, asked.far, at, loaded.names)
-    sides = (
-        ("from", zones[0], asked.origin, asked.far, outcome.originator),
-        ("to", zones[1], asked.far, asked.origin, outcome.responder),
-    )
-    home = zones[0] or zones[1]
-    timezone = home.region.timezone if home else "UTC"
-    return {
-        "at": at.astimezone(clock(timezone)).isoformat(),
-        "flow": {
-            "proto": asked.far.proto,
-            "from": str(asked.origin.address),
-            "from_port": asked.origin.port,
-            "to": str(asked.far.address),
-            "to_port": asked.far.port,
-            "service": asked.name.service if asked.name else None,
-            "provider": asked.name.provider if asked.name else None,
-            "host": asked.host or None,
-        },
-        **_decision(loaded, outcome),
-        "ends": [
-            _end(loaded, asked.name, side, zone, own, far, end, at) for side, zone, own, far, end in sides if zone
-        ],
-        "next": _next(loaded, asked, zones, at, timezone),
-    }
-
-
-def _decision(loaded: Loaded, outcome: FlowOutcome) -> Found:
-    return {
-        "region": outcome.zone.region.name if outcome.zone else None,
-        **_said(loaded, outcome.zone, answering(outcome)),
-    }
-
-
-def _said(loaded: Loaded, zone: Zone | None, outcome: Outcome | None) -> Found:
-    """One outcome: what happens, which rule says so (None: the default, or several), and where it is written."""
-    if not zone or not outcome:
-        return {"decision": "allow", "rule": None, "place": None}
-    return {
-        "decision": effect_text(outcome.effect) if outcome.effect else UNDECIDED,
-        "rule": outcome.rule,
-        "place": loaded.places[zone.region.name, outcome.rule or ""],
-    }
-
-
-def _end(
-    loaded: Loaded, name: Name | None, side: str, zone: Zone, own: Far, far: Far, outcome: Outcome | None, at: datetime
-) -> Found:
-    """What one end's region says. An end that was not asked, since the other refused, is told all the same."""
-    region, names = zone.region, loaded.names
-    read = list(readings(region, name, own.address, far, at, names))
-    found = outcome or decide(zone, name, own.address, far, at, names)
-    return {
-        "end": side,
-        "address": str(own.address),
-        "region": region.name,
-        "zone": zone.key,
-        "time": at.astimezone(clock(region.timezone)).isoformat(),
-        "timezone": region.timezone,
-        "licence": str(names.licence(name, region.name, today(region.timezone, at))) if name else None,
-        "asked": outcome is not None,
-        **_said(loaded, zone, found),
-        "default": str(region.default),
-        "default_place": loaded.places[region.name, ""],
-        "would": list(found.would),
-        "rules": [
-            {
-                "rule": reading.rule.name,
-                "place": loaded.places[region.name, reading.rule.name],
-                "action": effect_text(reading.rule.effect),
-                "mode": str(reading.rule.mode),
-                "fate": str(reading.fate),
-                "why": [reason._asdict() for reason in reading.why],
-                "text": in_words(reading),
-            }
-            for reading in read
-            if reading.fate is not Fate.UNREAD
-        ],
-        "unread": sum(reading.fate is Fate.UNREAD for reading in read),
-        "names": list(_by_name(loaded, zone, own, far, at)) if name is None else [],
-    }
-
-
-def _by_name(loaded: Loaded, zone: Zone, own: Far, far: Far, at: datetime) -> list[Found]:
-    """Which names lead where, the answer of most names last."""
-    groups: defaultdict[Outcome, list[Name]] = defaultdict(list)
-    for name in loaded.names.all:
-        groups[replace(decide(zone, name, own.address, far, at, loaded.names), would=())].append(name)
-    return [
-        {**_said(loaded, zone, outcome), "count": len(some), "names": list(grouped(some, loaded.names))}
-        for outcome, some in sorted(groups.items(), key=lambda one: len(one[1]))
-    ]
-
-
-def _next(loaded: Loaded, asked: Asked, zones: Zones, at: datetime, timezone: str) -> Found | None:
-    """The first moment at which the answer is another, and that answer; None: not within ``AHEAD``."""
-    regions = tuple({zone.region.name: zone.region for zone in zones if zone}.values())
-    by_licence = any(rule.match.licences for region in regions for rule in region.rules)
-    changing = Policy(regions, "", loaded.policy.providers if by_licence else ())
-    known: dict[object, Meaning] = {}
-
-    def meaning(moment: datetime) -> Meaning:
-        state = _state(changing, moment)
-        if state not in known:
-            known[state] = _meaning(loaded, asked, zones, moment)
-        return known[state]
-
-    before = meaning(at)
-    for moment in edges(changing, at, at + AHEAD):
-        after = meaning(moment)
-        if after != before:
-            outcome = decide_flow(*zones, asked.name, asked.origin, asked.far, moment, loaded.names)
-            differing = [name for name in after if after[name] != before[name] and name]
-            return {
-                "at": moment.astimezone(clock(timezone)).isoformat(),
-                **_decision(loaded, outcome),
-                "names": list(grouped(differing, loaded.names)),
-            }
-    return None
-
-
-def _state(policy: Policy, at: datetime) -> tuple[object, ...]:
-    """All of a policy that depends on the moment."""
-    return tuple(
-        (
-            tuple(holds(rule.windows, clock(region.timezone), at) for rule in region.rules),
-            tuple(licence(each, region.name, today(region.timezone, at)) for each in policy.providers),
-        )
-        for region in policy.regions
-    )
-
-
-def _meaning(loaded: Loaded, asked: Asked, zones: Zones, at: datetime) -> Meaning:
-    """The answer without its monitor rules; for a flow without a name, that of each name."""
-    found: Meaning = {}
-    for name in [asked.name] if asked.name else loaded.names.all:
-        outcome = decide_flow(*zones, name, asked.origin, asked.far, at, loaded.names)
-        end = answering(outcome)
-        found[name] = outcome.zone and outcome.zone.key, end and end.effect, end and end.rule, outcome.dscp
-    return found
-
-
 def _print(found: Found, out: TextIO | None) -> None:
-    show = console(out)
-    _line(show, f"{_flow(found['flow'])}, {_time(found['at'])}")
+    show, flow = console(out), found["flow"]
+    _line(show, f"{_flow(flow)}, {_time(found['at'])}")
     if not found["ends"]:
         _line(show, "allow: neither end is in a region, so the flow is not citygate's")
         return
-    _line(show, f"{found['decision']}{_by(found)}")
+    _line(show, f"{found['decision']}{_by(found, flow)}")
     for end in found["ends"]:
         _line(show, "")
         _print_end(show, end)
     _line(show, "")
     following = found["next"]
     if following:
-        some = f", another answer for {', '.join(following['names'])}" if found["flow"]["service"] is None else ""
-        _line(show, f"changes by itself on {_time(following['at'])}: {following['decision']}{_by(following)}{some}")
+        some = "" if flow["service"] else f", another answer for {', '.join(following['names'])}"
+        said = f"{following['decision']}{_by(following, flow)}{some}"
+        _line(show, f"changes by itself on {_time(following['at'])}: {said}")
     else:
         _line(show, f"does not change by itself within {AHEAD.days} days")
 
@@ -337,10 +174,12 @@ def _with_port(address: str, port: int | None) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _by(said: Found) -> str:
+def _by(said: Found, flow: Found) -> str:
     if said["rule"]:
         return f" by rule {said['rule']} of {said['region']}, {said['place']}"
-    return f" by the default of {said['region']}" if said["decision"] != UNDECIDED else " until the flow has a name"
+    if said["decision"] == UNDECIDED:
+        return " until the flow has a name"
+    return f" by the default of {said['region']}" if flow["service"] else ", whatever name it gets"
 
 
 def _time(iso: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -26,25 +26,31 @@ def flows(
     socket: Path,
     region: str | None = None,
     service: str | None = None,
+    category: str | None = None,
     verdict: str | None = None,
     address: str | None = None,
     limit: int = 0,
     as_json: bool = False,
     out: TextIO | None = None,
 ) -> int:
-    """Print the flows that fit, at most ``limit``, the busiest; 0: all. Gives 1 when no daemon answers, or it refuses."""
-    wanted = {"region": region, "service": service, "verdict": verdict, "address": address, "limit": limit}
+    """Print the flows that fit, at most ``limit`` and then the busiest. 1 when no daemon answers, or it refuses."""
     shown: list[Item] = []
-    asking = ask(socket, "flows", **wanted)
+    take = (lambda flow: print(json.dumps(flow), file=out)) if as_json else shown.append
     try:
-        while True:
-            flow = next(asking)
-            if as_json:
-                print(json.dumps(flow), file=out)
-            else:
-                shown.append(flow)
-    except StopIteration as end:
-        done: Item = end.value
+        done = _each(
+            ask(
+                socket,
+                "flows",
+                patience=None,  # a large table takes its time
+                region=region,
+                service=service,
+                category=category,
+                verdict=verdict,
+                address=address,
+                limit=limit,
+            ),
+            take,
+        )
     except AskError as error:
         print(error, file=sys.stderr)
         return 1
@@ -53,6 +59,17 @@ def flows(
     elif done["shown"] < done["flows"]:
         print(_totals(done), file=sys.stderr)
     return 0
+
+
+def _each(answer: Generator[Item, None, Item], take: Callable[[Item], None]) -> Item:
+    """Do something with each item; gives what comes with ``done``."""
+    while True:
+        try:
+            item = next(answer)
+        except StopIteration as end:
+            done: Item = end.value
+            return done
+        take(item)
 
 
 def _show(shown: list[Item], done: Item, out: TextIO | None) -> None:

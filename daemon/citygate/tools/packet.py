@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from citygate.capture.classify import Flow, _frames, flows
+from citygate.capture.classify import CaptureError, Flow, _frames, flows
+from citygate.capture.fragments import fragment_of
 from citygate.capture.link import LINKS, ip_offset
 from citygate.catalogue.naming import naming
 from citygate.datapath.decode import headers
@@ -34,10 +35,19 @@ def parse_packet(text: str) -> tuple[Path, int]:
 
 
 def flow_of(path: Path, number: int, names: Names) -> Seen:
-    """The flow of a packet. Raises ValueError with a sentence, CaptureError or OSError."""
+    """The flow of a packet. Raises ValueError with a sentence."""
+    try:
+        return _flow_of(path, number, names)
+    except CaptureError as error:
+        raise ValueError(str(error)) from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from None
+
+
+def _flow_of(path: Path, number: int, names: Names) -> Seen:
     place = f"packet {number} of {path}"
     ends = _ends(path, number, place)
-    classes = {name: number for number, name in enumerate(names.all, 1)}
+    classes = {name: class_number for class_number, name in enumerate(names.all, 1)}
     for flow in flows(path, naming(names, classes)):
         if _pair(flow) == ends:
             row = flow.row
@@ -56,9 +66,9 @@ def _ends(path: Path, number: int, place: str) -> tuple[int, frozenset[tuple[Add
     at = ip_offset(link, data) if link in LINKS else None
     if at is None:
         raise ValueError(f"{place} is not IP")
+    if fragment_of(data[at:]):
+        raise ValueError(f"{place} is a piece of a datagram, say its flow in words with --flow")
     found = headers(data[at:], max(wire, len(data)) - at)
-    if found["oddity"] == "later_fragment":
-        raise ValueError(f"{place} is a later piece of a datagram and shows no ports, take the first piece")
     if found["oddity"] != "fine":
         raise ValueError(f"{place} cannot be read: {found['oddity'].replace('_', ' ')}")
     sides = (found["src"], found["src_port"]), (found["dst"], found["dst_port"])

@@ -57,10 +57,8 @@ def _rows(told: Item) -> Iterator[tuple[str, str]]:
         "kernel",
         f"{kernel['release']}, nft {kernel['nft']}, {kernel['queue_step']} queue step, {kernel['table']} table",
     )
-    yield (
-        "policy",
-        f"{policy['revision']} of {policy['directory']}, regions: {policy['regions']}, zones: {policy['zones']}",
-    )
+    yield "policy", f"{policy['revision']}, regions: {policy['regions']}, zones: {policy['zones']}"
+    yield "", policy["directory"]
     yield "", f"loaded {ago(policy['age_s'])} ago, {policy['loaded']}"
     for queue in told["queues"]:
         yield f"queue {queue['number']}", _queue(queue)

@@ -1,0 +1,75 @@
+"""Traffic by what its provider's licence was at the time.
+
+The kernel counts by class, so by service and provider; what a licence is changes with the day. So what was counted
+since the last look belongs to the licences of the policy that was in force since: look before it changes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+from typing import NamedTuple
+
+from citygate.inforce import InForce
+from citygate.kernel import Counters
+from citygate.kernel.skeleton import SHADOW
+from citygate.policy.evaluate import clock, today
+from citygate.policy.model import Licence
+
+
+class Licensed(NamedTuple):
+    """What the counts tell apart."""
+
+    region: str
+    provider: str  # empty: nobody's whom the register knows
+    licence: str  # granted, applied, expired, revoked, none
+    verdict: str  # passed, blocked, throttled, would_block
+    direction: str
+
+
+class ByLicence:
+    """Packets of the services that some provider may offer. From any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[int, int, str, str], int] | None = None  # None: not looked yet
+        self._totals: Counter[Licensed] = Counter()
+
+    def look(self, counters: Counters, now: InForce) -> dict[Licensed, int]:
+        """The totals, with what was counted since the last look as of ``now``'s register and moment.
+
+        What the first look finds was counted for an earlier daemon, under licences nobody knows any more. A count that
+        is smaller than before began anew: somebody took the table away.
+        """
+        offered = frozenset[str]().union(*now.names.offered.values())
+        timezones = {region.name: region.timezone for region in now.policy.regions}
+        with self._lock:
+            if self._seen is None:
+                self._seen = {key: packets for key, (packets, _) in counters.packets.items()}
+            for key, (packets, _) in counters.packets.items():
+                zone, class_, verdict, direction = key
+                before = self._seen.get(key, 0)
+                self._seen[key] = packets
+                name, region = now.classes.get(class_), now.regions.get(zone, "")
+                if verdict in SHADOW or name is None or name.service not in offered or region not in timezones:
+                    continue
+                provider = now.names.known(name).provider
+                licence = now.names.licence(name, region, today(timezones[region], now.at))
+                fresh = packets - before if packets >= before else packets
+                self._totals[Licensed(region, provider, licence, verdict, direction)] += fresh
+            return dict(self._totals)
+
+
+def ends(now: InForce) -> Iterator[tuple[str, float]]:
+    """(provider, when its licence ends in seconds since 1970), of those that are granted and have a last day.
+
+    Where its regions have several clocks, by the first that comes to the end of the day.
+    """
+    timezones = {region.name: region.timezone for region in now.policy.regions}
+    for provider in now.policy.providers:
+        if provider.status is Licence.GRANTED and provider.end:
+            day = datetime.combine(provider.end + timedelta(days=1), time())
+            where = {timezones[name] for name in provider.regions or timezones if name in timezones}
+            yield provider.name, min(day.replace(tzinfo=clock(zone)).timestamp() for zone in where)
