@@ -42,7 +42,8 @@ def test_everything_given(tmp_path: Path) -> None:
     got = load(
         tmp_path,
         "policies: /etc/citygate/policies\nqueues: {first: 3, count: 4, length: 1024}\nmetrics: '[2001:db8::1]:9000'\n"
-        "control: {socket: run/ask.sock, group: operators}\nstate: state\nevents: {to: logs/events.json, sample: 10, rate: 50}\n",
+        "control: {socket: run/ask.sock, group: operators}\nstate: state\n"
+        "events: {to: logs/events.json, sample: 10, rate: 50}\n",
     )
     assert got.policies == Path("/etc/citygate/policies")
     assert (got.queues.numbers, got.queues.length) == (range(3, 7), 1024)

@@ -15,7 +15,7 @@ from tests.inforce_samples import BEIJING, SHENZHEN, sample, write_policy
 
 def test_numbers_and_names_agree(tmp_path: Path) -> None:
     got = sample(tmp_path)
-    assert {got.regions[number] for number in got.table.zone4.values()} == {"shenzhen", "beijing"}
+    assert {got.regions[number] for number in got.table.tables} == {"shenzhen", "beijing"}
     assert sorted(got.regions.values()) == ["beijing", "shenzhen", "shenzhen"]
     assert set(got.classes.values()) == {(name, "") for name in got.catalogue.services}
     for number, (service, _) in got.classes.items():

@@ -11,6 +11,18 @@ import click
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 DIRECTORY = click.Path(path_type=Path, file_okay=False)
+CONFIG = "/etc/citygate/citygate.yaml"
+POLICIES = "/etc/citygate/policies"
+AT = click.option("--at", metavar="TIME", help="2016-06-01T12:00+08:00, or a day for its noon; left out: now.")
+JSON = click.option("--json", "as_json", is_flag=True, help="For programs: one object, or one a line.")
+SOCKET = click.option(
+    "--socket",
+    type=FILE,
+    envvar="CITYGATE_CONTROL",
+    default=Path("/run/citygate/control.sock"),
+    show_default=True,
+    help="Of the daemon.",
+)
 # Groups of commands that live elsewhere: name to module, which has the group under the same name.
 GROUPS = {"lab": "citygate.lab.cli"}
 
@@ -34,7 +46,7 @@ def commands() -> None:
 
 
 @commands.command()
-@click.option("--config", "file", type=FILE, default="/etc/citygate/citygate.yaml", show_default=True)
+@click.option("--config", "file", type=FILE, default=CONFIG, show_default=True)
 def run(file: Path) -> None:
     """Filter until stopped; needs CAP_NET_ADMIN."""
     from citygate import daemon
@@ -44,32 +56,206 @@ def run(file: Path) -> None:
 
 @commands.command()
 @click.argument("directory", type=DIRECTORY)
-def check(directory: Path) -> None:
-    """Check a policy directory; prints every problem with its place."""
+@click.option(
+    "--days", type=click.IntRange(0, 36500), default=30, show_default=True, help="How far ahead licences are told of."
+)
+@AT
+@click.option("--strict", is_flag=True, help="Status 1 for warnings too.")
+@JSON
+def check(directory: Path, days: int, at: str | None, strict: bool, as_json: bool) -> None:
+    """Check a policy directory: every problem with its place, and warnings."""
     from citygate.policy import check
 
-    sys.exit(check.check(directory))
+    sys.exit(check.check(directory, as_json, days, at, strict))
+
+
+@commands.command()
+@click.argument("file", type=click.Choice(["region", "providers", "services", "tests", "config"]))
+def schema(file: str) -> None:
+    """Print the JSON Schema of one kind of file, for editors."""
+    from citygate.policy import json_schema
+
+    click.echo(json_schema.text(file), nl=False)
+
+
+@commands.command()
+@click.argument("directory", type=DIRECTORY)
+@JSON
+def test(directory: Path, as_json: bool) -> None:
+    """Run the policy tests in DIRECTORY/tests; status 1 when one fails."""
+    from citygate.policy import trial
+
+    sys.exit(trial.run(directory, as_json))
+
+
+@commands.command()
+@click.option("--dir", "directory", type=DIRECTORY, default=POLICIES, show_default=True)
+@click.option("--from", "origin", metavar="ADDRESS", help="Who opens the flow.")
+@click.option("--service", help="What the flow is; left out: it has no name yet.")
+@click.option("--provider", help="Whose the far end is; left out: as its address says.")
+@click.option("--flow", metavar="FIVE-TUPLE", help='"udp 10.10.0.5:5060 > 198.51.100.10:12340", or with commas.')
+@click.option("--packet", metavar="CAPTURE:N", help="The flow of a capture's N-th packet, from 1.")
+@click.option("--to", metavar="ADDRESS", help="The far end; left out: an address that no policy speaks of.")
+@click.option("--port", metavar="PORT", help="Of the far end, such as udp/53.")
+@AT
+@JSON
+def explain(directory: Path, as_json: bool, **options: str | None) -> None:
+    """Say what becomes of one flow, by which rule, why by no other, and when that changes by itself."""
+    from citygate.tools import explain as tool
+
+    sys.exit(tool.explain(directory, tool.Options(**options), as_json))
+
+
+@commands.command()
+@click.option("--config", "file", type=FILE, default=CONFIG, show_default=True)
+@JSON
+def doctor(file: Path, as_json: bool) -> None:
+    """Look for what keeps this machine from filtering as its policy says; changes nothing."""
+    from citygate import doctor as doctors
+
+    sys.exit(doctors.doctor(file, as_json))
 
 
 @commands.command()
 @click.argument("captures", metavar="CAPTURE...", type=FILE, nargs=-1, required=True)
+@click.option("--dir", "directory", type=DIRECTORY, help="A policy directory, for its services and providers.")
 @click.option("--format", "form", type=click.Choice(["csv", "json", "table"]), default="table", show_default=True)
-def classify(captures: tuple[Path, ...], form: str) -> None:
+def classify(captures: tuple[Path, ...], form: str, directory: Path | None) -> None:
     """Name the flows of pcap and pcapng files, one row a flow."""
     from citygate.capture import classify as capture
 
-    sys.exit(capture.main(captures, form))
+    sys.exit(capture.main(captures, form, directory=directory))
 
 
 @commands.command()
 @click.argument("name", required=False)
 @click.option("--dir", "directory", type=DIRECTORY, help="A policy directory, for the site's own services.")
-@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@JSON
 def services(name: str | None, directory: Path | None, as_json: bool) -> None:
     """Print the services that flows can be named as, or all about one of them."""
     from citygate.catalogue import show
 
     sys.exit(show.show(name, directory, as_json))
+
+
+@commands.command()
+@SOCKET
+@JSON
+def status(socket: Path, as_json: bool) -> None:
+    """Show how the daemon is, and what is wrong; status 1 when something is."""
+    from citygate.tools import status
+
+    sys.exit(status.status(socket, as_json))
+
+
+@commands.command()
+@SOCKET
+@JSON
+def counters(socket: Path, as_json: bool) -> None:
+    """Show what became of the packets, by region and service."""
+    from citygate.tools import counters
+
+    sys.exit(counters.counters(socket, as_json))
+
+
+@commands.command()
+@SOCKET
+@click.option("--region", help="Of either end.")
+@click.option("--service", help="And its parts; '' for flows without a name yet.")
+@click.option("--category", help="Of the service.")
+@click.option("--verdict", help="allow, drop, reject, throttle, mark or undecided.")
+@click.option("--address", metavar="PREFIX", help="That either end lies in.")
+@click.option("--limit", type=click.IntRange(0), default=100, show_default=True, help="The busiest; 0: all.")
+@JSON
+def flows(
+    socket: Path,
+    region: str | None,
+    service: str | None,
+    category: str | None,
+    verdict: str | None,
+    address: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Show who talks what: the connection tracking table with names, regions and verdicts."""
+    from citygate.tools import flows as tool
+
+    sys.exit(tool.flows(socket, region, service, category, verdict, address, limit, as_json))
+
+
+@commands.command()
+@SOCKET
+@click.option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds.")
+@click.option("--region", help="Only this one.")
+@click.option("--service", help="Only this one.")
+@click.option("--sort", type=click.Choice(["packets", "bytes", "blocked"]), default="packets", show_default=True)
+@click.option("--once", is_flag=True, help="Print the rates of one interval.")
+@JSON
+def top(
+    socket: Path,
+    interval: float,
+    region: str | None,
+    service: str | None,
+    sort: str,
+    once: bool,
+    as_json: bool,
+) -> None:
+    """Show rates and verdicts by region and service, live; ? on the keyboard for help."""
+    from citygate.tools import top as tool
+
+    sys.exit(tool.top(socket, interval, region, service, sort, once, as_json))
+
+
+@commands.command()
+@click.option("--follow", is_flag=True, help="As they come; what was before is in the event log.")
+@click.option("--region", help="Only of this region.")
+@click.option("--service", help="Only of this service.")
+@click.option("--verdict", help="Only with this verdict.")
+@SOCKET
+@JSON
+def events(
+    follow: bool, region: str | None, service: str | None, verdict: str | None, socket: Path, as_json: bool
+) -> None:
+    """Show flows as they are named, a line each."""
+    from citygate.tools import follow as following
+
+    if not follow:
+        raise click.UsageError("say --follow; what was before is in the event log")
+    sys.exit(following.follow(socket, region, service, verdict, as_json))
+
+
+@commands.command()
+@SOCKET
+@JSON
+def reload(socket: Path, as_json: bool) -> None:
+    """Have the daemon read its policy again, and wait for what comes of it."""
+    from citygate.tools import reload
+
+    sys.exit(reload.reload(socket, as_json))
+
+
+@commands.command()
+@click.argument("directory", type=DIRECTORY, required=False)
+@click.option("--off", is_flag=True, help="End the rehearsal.")
+@SOCKET
+@JSON
+def shadow(directory: Path | None, off: bool, socket: Path, as_json: bool) -> None:
+    """Rehearse the policy in DIRECTORY: the kernel counts what it would do otherwise. Without DIRECTORY: the counts."""
+    from citygate.tools import shadow as tool
+
+    if off and directory:
+        raise click.UsageError("--off ends a rehearsal, a directory begins one")
+    sys.exit(tool.end(socket, as_json) if off else tool.shadow(socket, directory, as_json))
+
+
+@commands.command()
+@SOCKET
+@JSON
+def promote(socket: Path, as_json: bool) -> None:
+    """Put the rehearsed policy's files in place of those in force, and have the daemon take them."""
+    from citygate.tools import promote as tool
+
+    sys.exit(tool.promote(socket, as_json))
 
 
 @commands.command()

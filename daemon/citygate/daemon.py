@@ -15,20 +15,22 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from citygate import config, events, inforce, metrics, systemd, watch
+from citygate import config, events, flows, metrics, systemd, watch
 from citygate.config import Config
 from citygate.control import Answer, Command, Control, Refused
 from citygate.datapath.batch import Queue, Worker
 from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
-from citygate.inforce import InForce
-from citygate.kernel import Changes, Counters, Kernel, KernelError, queue_stats
+from citygate.enforcer import Enforcer
+from citygate.kernel import Changes, KernelError, queue_stats
 from citygate.mailbox import Letter, Mailbox
 from citygate.policy.problem import PolicyError, Problem
 from citygate.register import Register, RegisterError
+from citygate.rehearsal import Rehearsal
 from citygate.status import Facts, Status
 
 FLOWS = 65536  # places in each queue's flow table, which holds only flows not yet named
@@ -38,6 +40,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 GUARD_SECONDS = 0.25  # between two looks after the table, at least
+CLOCK_SECONDS = 1.0  # between two looks at the clock, at most: it may be set
+CLOCK_SET_BACK = timedelta(seconds=2)
+HELD_SECONDS = 0.05  # between two looks whether files may be looked at again
 TAKE_SECONDS = 2.0  # that a packet loop may need to take new names: it looks every 0.2 s
 
 
@@ -76,14 +81,15 @@ class Daemon:
         self._seen = watch.fingerprint(settings.policies)
         self._register = Register(settings.state / "register.jsonl")
         ending.callback(self._register.close)
-        self._in_force = inforce.load(settings.policies, self._register)
+        self._enforcer = Enforcer(settings.policies, self._register, settings.queues.numbers)
+        ending.callback(self._enforcer.close)
+        self._rehearsal = Rehearsal(self._enforcer, settings.policies, self._on_main_thread)
         self._reloads = metrics.Reloads()
-        self._kernel = Kernel(settings.queues.numbers)
-        self._kernel_lock = threading.Lock()  # the kernel's door is for one thread at a time
-        ending.callback(self._kernel.close)
         self._open_queues()
         self._events = events.EventLog(
-            settings.events, [classifier.take_named for classifier in self._classifiers], lambda: self._in_force
+            settings.events,
+            [classifier.take_named for classifier in self._classifiers],
+            lambda: self._enforcer.in_force,
         )
         self._sources = self._make_sources()
         self._listens = self._serve_metrics()
@@ -91,17 +97,17 @@ class Daemon:
 
     def serve(self) -> int:
         """Start, tell that it is ready, and do what the letters say until the end."""
-        with self._kernel_lock:
-            adopted = self._kernel.start(self._in_force.table)
-        self._applied(self._in_force)
+        adopted = self._enforcer.start()
+        self._applied()
         self._start_threads(adopted)
-        where = f"{'adopted' if adopted else 'new'} table, {self._kernel.step} queue step"
+        where = f"{'adopted' if adopted else 'new'} table, {self._enforcer.step} queue step"
         log.info("ready: %s, %s, metrics %s", self._policy(), where, f"on {self._listens}" if self._listens else "off")
         self._tell_ready()
         acts: dict[Letter, Callable[[], object]] = {
             Letter.HANGUP: self._hang_up,
             Letter.CHANGED: self._reload,
             Letter.REMOVED: self._restore,
+            Letter.TIME: self._turn,
             Letter.ERRAND: self._mailbox.run_errands,
         }
         while act := acts.get(letter := self._mailbox.get()):
@@ -116,10 +122,10 @@ class Daemon:
 
     def _reload(self) -> Outcome:
         systemd.notify("RELOADING=1")
+        self._rehearsal.held_until = 0.0
+        naming = self._enforcer.in_force.naming
         try:
-            new = inforce.load(self._settings.policies, self._register)
-            with self._kernel_lock:
-                self._edit(new)
+            self._enforcer.reload()
         except PolicyError as error:
             for problem in error.problems:
                 log.error("%s", problem)
@@ -128,37 +134,38 @@ class Daemon:
             self._refused(str(error))
         else:
             # All at once, then each is waited for: "reloaded" is to be true. A loop that died has ended the daemon.
-            for taken in [worker.use(new.naming) for worker in self._workers]:
-                taken.wait(TAKE_SECONDS)
-            self._applied(new)
+            new = self._enforcer.in_force.naming
+            if new is not naming:
+                for taken in [worker.use(new) for worker in self._workers]:
+                    taken.wait(TAKE_SECONDS)
+            self._applied()
             log.info("reloaded: %s", self._policy())
         self._tell_ready()
-        revision, refusal = self._in_force.policy.revision, self._reloads.refusal
+        revision, refusal = self._enforcer.in_force.policy.revision, self._reloads.refusal
         return Outcome(revision, refusal.why, refusal.problems) if refusal else Outcome(revision)
 
     def _restore(self) -> None:
         """Make the table and the queue rule again, from the policy in force. Conntrack has kept the flows' names."""
         try:
-            with self._kernel_lock:
-                if self._kernel.is_whole():  # told twice of one thing
-                    return
-                self._kernel.start(self._in_force.table)
+            if not self._enforcer.restore():  # told twice of one thing
+                return
         except KernelError as error:
             self._refused(f"somebody removed the table, and it cannot be made again: {error}")
             return
         self._reloads.results["restored"] += 1
         log.warning("somebody removed the table or its queue rule: made again, policy %s", self._policy())
 
-    def _edit(self, new: InForce) -> None:
+    def _turn(self) -> None:
+        """Time windows and licences as of now."""
         try:
-            self._kernel.edit(new.table)
-        except KernelError as error:
-            # Somebody may have flushed the rule set: then the whole table is loaded.
-            log.warning("%s; loading the whole table", error)
-            self._kernel.start(new.table)
+            zones = self._enforcer.turn()
+        except (KernelError, RegisterError) as error:
+            log.error("what the time changed cannot be put in force, it is tried again: %s", error)
+            return
+        self._reloads.results["timed"] += 1
+        log.info("by the time of day, rules or licences changed in zones: %d; %s", zones, self._policy())
 
-    def _applied(self, new: InForce) -> None:
-        self._in_force = new
+    def _applied(self) -> None:
         self._reloads.results["applied"] += 1
         self._reloads.last_time = time.time()
         self._reloads.refusal = None
@@ -166,10 +173,10 @@ class Daemon:
     def _refused(self, why: str, problems: tuple[Problem, ...] = ()) -> None:
         self._reloads.results["refused"] += 1
         self._reloads.refusal = metrics.Refusal(time.time(), why, problems)
-        log.error("reload refused, policy %s stays in force: %s", self._in_force.policy.revision, why)
+        log.error("reload refused, policy %s stays in force: %s", self._enforcer.in_force.policy.revision, why)
 
     def _policy(self) -> str:
-        policy, zones = self._in_force.policy, len(self._in_force.table.zones)
+        policy, zones = self._enforcer.in_force.policy, len(self._enforcer.in_force.table.zones)
         return f"policy {policy.revision}, regions: {len(policy.regions)}, zones: {zones}"
 
     def _tell_ready(self) -> None:
@@ -189,14 +196,17 @@ class Daemon:
                 hint = "is another program bound to it, or CAP_NET_ADMIN missing?"
                 raise OSError(f"queue {number} cannot be opened ({error}): {hint}") from error
             self._ending.callback(opened.close)
-            classifier = Classifier(self._in_force.naming, endpoints=endpoints, flows=self._flows, queue_length=length)
+            classifier = Classifier(
+                self._enforcer.in_force.naming, endpoints=endpoints, flows=self._flows, queue_length=length
+            )
             self._classifiers.append(classifier)
             self._workers.append(Worker(opened.fd, number, classifier))
 
     def _make_sources(self) -> metrics.Sources:
         return metrics.Sources(
-            in_force=lambda: self._in_force,
-            kernel=self._counters,
+            in_force=lambda: self._enforcer.in_force,
+            kernel=self._enforcer.counters,
+            licensed=self._enforcer.licensed,
             queues=queue_stats,
             named=self._named,
             classifiers=lambda: _sum(classifier.counts() for classifier in self._classifiers),
@@ -233,7 +243,7 @@ class Daemon:
             policies=self._settings.policies,
             queues=self._settings.queues,
             flows=self._flows * len(self._classifiers),
-            step=self._kernel.step,
+            step=self._enforcer.step,
             adopted=adopted,
         )
         status = Status(facts, self._sources)
@@ -241,7 +251,9 @@ class Daemon:
             "status": Command(status.status),
             "counters": Command(status.counters),
             "events": Command(self._follow, dict.fromkeys(("region", "service", "verdict"), str)),
+            "flows": Command(lambda arguments: flows.answer(arguments, self._enforcer.in_force), flows.TAKES),
             "reload": Command(self._reload_asked),
+            **self._rehearsal.commands(),
         }
 
     def _reload_asked(self, arguments: Mapping[str, Any]) -> Answer:
@@ -259,11 +271,7 @@ class Daemon:
             raise Refused("the daemon is stopping") from None
 
     def _follow(self, arguments: Mapping[str, Any]) -> Answer:
-        return events.follow(self._events, self._in_force, arguments)
-
-    def _counters(self) -> Counters:
-        with self._kernel_lock:
-            return self._kernel.counters()
+        return events.follow(self._events, self._enforcer.in_force, arguments)
 
     def _named(self) -> Counter[tuple[int, int]]:
         return _sum(classifier.named_flows() for classifier in self._classifiers)
@@ -288,7 +296,7 @@ class Daemon:
         for worker in self._workers:  # all are told to stop before the first is waited for
             self._ending.callback(worker.stop)
         stop = threading.Event()
-        for look, name in ((self._watch, "watch"), (self._guard, "guard")):
+        for look, name in ((self._watch, "watch"), (self._guard, "guard"), (self._keep_time, "time")):
             looking = threading.Thread(target=look, args=(stop,), name=name)
             looking.start()
             self._ending.callback(looking.join)
@@ -296,7 +304,23 @@ class Daemon:
 
     def _watch(self, stop: threading.Event) -> None:
         for _ in watch.changes(self._settings.policies, self._seen, stop):
+            while time.monotonic() < self._rehearsal.held_until and not stop.wait(HELD_SECONDS):
+                pass
             self._mailbox.put(Letter.CHANGED)
+
+    def _keep_time(self, stop: threading.Event) -> None:
+        """Tell when a time window or a licence begins or ends, or somebody has set the clock back."""
+        known, edge = None, None
+        pause = 0.0
+        while not stop.wait(pause):
+            now, in_force = datetime.now(UTC), self._enforcer.in_force
+            if in_force is not known:
+                known, edge = in_force, self._enforcer.next_edge(in_force)
+            if (edge and now >= edge) or now < in_force.at - CLOCK_SET_BACK:
+                self._mailbox.put(Letter.TIME)
+                pause = CLOCK_SECONDS
+            else:
+                pause = min(CLOCK_SECONDS, (edge - now).total_seconds()) if edge else CLOCK_SECONDS
 
     def _guard(self, stop: threading.Event) -> None:
         """Tell when the table or the queue rule is gone, as after `nft flush ruleset`."""
@@ -307,8 +331,7 @@ class Daemon:
             if not due:
                 continue
             try:
-                with self._kernel_lock:
-                    whole = self._kernel.is_whole()
+                whole = self._enforcer.is_whole()
             except KernelError as error:  # looked at again the next time round
                 log.warning("cannot look after the table: %s", error)
                 continue

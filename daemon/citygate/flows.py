@@ -69,7 +69,7 @@ def answer(arguments: Mapping[str, Any], now: InForce) -> Answer:
     Raises Refused, KernelError.
     """
     wanted = Wanted.of(arguments, now)
-    done = yield from listed(entries(_marked(wanted.classes)), wanted, now)
+    done = yield from listed(entries(marked(wanted.classes)), wanted, now)
     return done
 
 
@@ -152,7 +152,7 @@ class Judge:
 
 
 class _View:
-    """All that a zone's rules can see of a flow beside its name: which of them ask for such a subscriber and far end."""
+    """All that a zone's rules can see of a flow beside its name: which mean such a subscriber, such a far end."""
 
     def __init__(self, zone: Zone) -> None:
         shares = [rule.share for rule in zone.rules if rule.share]
@@ -168,8 +168,10 @@ class _View:
 def _reaches(match: Match, far: Far) -> bool:
     if match.networks and not any(far.address in network for network in match.networks):
         return False
-    at = far.proto, -1 if far.port is None else far.port
-    return not match.ports or any((each.proto, each.first) <= at <= (each.proto, each.last) for each in match.ports)
+    if not match.ports:
+        return True
+    port = far.port
+    return port is not None and any(far.proto == each.proto and each.first <= port <= each.last for each in match.ports)
 
 
 def _fits(entry: Entry, wanted: Wanted, judge: Judge) -> bool:
@@ -200,7 +202,8 @@ def _classes(service: str | None, category: str | None, now: InForce) -> frozens
     return frozenset(number for number, name in now.classes.items() if name.service in found)
 
 
-def _marked(classes: frozenset[int] | None) -> Callable[[int], bool]:
+def marked(classes: frozenset[int] | None) -> Callable[[int], bool]:
+    """Whether a conntrack mark is of one of these classes; None: of any."""
     return (lambda mark: True) if classes is None else (lambda mark: mark & marks.CLASS in classes)
 
 

@@ -32,6 +32,7 @@ class Letter(enum.IntEnum):
     FAILED = 129  # a thread died; its reason is logged
     REMOVED = 130  # somebody took the table or the queue rule away
     ERRAND = 131  # another thread wants something done: ``run_errands``
+    TIME = 132  # a time window or a licence begins or ends
 
 
 _KNOWN = frozenset(Letter)

@@ -20,10 +20,11 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from citygate import totals
+from citygate import licences, totals
 from citygate.config import Listen
 from citygate.inforce import InForce
 from citygate.kernel import Counters, KernelError, QueueStats
+from citygate.licences import Licensed
 from citygate.policy.problem import Problem
 
 K = TypeVar("K", bound=tuple[str, ...])
@@ -46,7 +47,7 @@ class Reloads:
 
     last_time: float = 0.0  # seconds since 1970, of the last attempt that succeeded
     refusal: Refusal | None = None  # of the last attempt, if it was refused
-    results: Counter[str] = field(default_factory=lambda: Counter(applied=0, refused=0, restored=0))
+    results: Counter[str] = field(default_factory=lambda: Counter(applied=0, refused=0, restored=0, timed=0))
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Sources:
 
     in_force: Callable[[], InForce]
     kernel: Callable[[], Counters]  # may raise KernelError or OSError
+    licensed: Callable[[Counters], Mapping[Licensed, int]]
     queues: Callable[[], Mapping[int, QueueStats]]  # may raise OSError
     named: Callable[[], Mapping[tuple[int, int], int]]  # (zone, class) to flows named
     classifiers: Callable[[], Mapping[str, int]]  # their counts, summed over the queues
@@ -73,7 +75,9 @@ class Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         now = self._from.in_force()
         try:
-            yield from _counters(self._from.kernel(), now)
+            counters = self._from.kernel()
+            yield from _counters(counters, now)
+            yield from _licences(self._from.licensed(counters), now)
         except (KernelError, OSError) as error:
             self._failed("counters", error)
         try:
@@ -209,6 +213,10 @@ def _counters(counters: Counters, now: InForce) -> Iterator[Metric]:
     help = "Packets that passed because their flow had no name yet; part of citygate_packets_total."
     yield _counter("packets_before_naming", help, ["region", "direction"], totals.before_naming(packets))
 
+    flips = {key: seen for key, (seen, _) in totals.shadow(counters, now).items()}
+    help = "Packets to which a rehearsed policy would have done something else, at one end of their flow."
+    yield _counter("shadow_packets", help, list(totals.Flip._fields), flips)
+
     unfiltered = totals.unfiltered(counters, now)
     labels = list(totals.Unseen._fields)
     help = "Packets that the daemon never looked at."
@@ -220,6 +228,14 @@ def _counters(counters: Counters, now: InForce) -> Iterator[Metric]:
     room = {(name,): capacity for name, (_, capacity) in counters.fill.items()}
     yield _gauge("kernel_set_elements", "Counters in one of the kernel's counter sets.", ["set"], used)
     yield _gauge("kernel_set_capacity", "Counters the set has room for; a full set stops counting.", ["set"], room)
+
+
+def _licences(licensed: Mapping[Licensed, int], now: InForce) -> Iterator[Metric]:
+    help = "Packets of services that need a licence, by the provider's licence at the time; since the daemon's start."
+    yield _counter("licensed_packets", help, list(Licensed._fields), licensed)
+    help = "When a granted licence ends, in seconds since 1970."
+    ends = {(provider,): end for provider, end in licences.ends(now)}
+    yield _gauge("licence_end_timestamp_seconds", help, ["provider"], ends)
 
 
 def _queues(queues: Mapping[int, QueueStats]) -> Iterator[Metric]:
@@ -251,6 +267,8 @@ def _policy(now: InForce, reloads: Reloads) -> Iterator[Metric]:
     yield _gauge(
         "policy_info", "1, with the revision of the policy in force.", ["revision"], {(now.policy.revision,): 1}
     )
+    rehearsed = {(now.rehearsed.policy.revision,): 1} if now.rehearsed else {}
+    yield _gauge("shadow_info", "1, with the revision of a rehearsed policy.", ["revision"], rehearsed)
     yield _gauge("policy_regions", "Regions of the policy in force.", [], {(): len(now.policy.regions)})
     yield _gauge("policy_zones", "Zones of the policy in force.", [], {(): len(now.table.zones)})
     help = "When the policy in force was loaded, in seconds since 1970."

@@ -17,7 +17,7 @@ from typing import Any
 
 from citygate import config, totals
 from citygate.control import Answer, Item
-from citygate.kernel import Counters, KernelError, QueueStats, nft
+from citygate.kernel import Counters, KernelError, QueueStats, probe
 from citygate.metrics import Sources
 
 SPAN_S = 1.0  # at least, between two looks at what grows
@@ -79,7 +79,7 @@ class Status:
         self._facts = facts
         self._from = sources
         self._started = time.monotonic()
-        self._nft = nft.call("nft", "--version").stdout.strip().removeprefix("nftables v")
+        self._nft = probe.versions()["nft"]
         self._last: _Look | None = None
 
     def counters(self, arguments: Mapping[str, Any]) -> Answer:
@@ -188,8 +188,8 @@ class Status:
     def _wrong(self, before: _Look, now: _Look, queues: Mapping[int, QueueStats] | None) -> Iterator[str]:
         if (refusal := self._from.reloads.refusal) is not None:
             yield (
-                f"the last reload was refused ({refusal.why}), so an earlier policy is in force. Mend the files; a change "
-                "is taken by itself"
+                f"the last reload was refused ({refusal.why}), so an earlier policy is in force. Mend the files; a "
+                "change is taken by itself"
             )
         if isinstance(now.kernel, str):
             yield now.kernel

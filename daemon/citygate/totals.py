@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from citygate.inforce import InForce
 from citygate.kernel import Counters
+from citygate.kernel.skeleton import SHADOW
 
 Total = tuple[int, int]
 """(packets, bytes)."""
@@ -21,8 +22,18 @@ class Outcome(NamedTuple):
     region: str
     service: str
     provider: str
-    verdict: str  # passed, blocked, would_block
+    verdict: str  # passed, blocked, throttled or would_block
     direction: str  # up or down, as the subscriber sees it
+
+
+class Flip(NamedTuple):
+    """What ``shadow`` tells apart."""
+
+    region: str
+    service: str
+    provider: str
+    would: str  # what the rehearsed policy would do: passed, blocked, throttled
+    direction: str
 
 
 class Unseen(NamedTuple):
@@ -41,7 +52,18 @@ def packets(counters: Counters, now: InForce) -> dict[Outcome, Total]:
     """By outcome; a packet that passed between two regions counts in both."""
     totals: dict[Outcome, Total] = {}
     for (zone, class_, verdict, direction), counted in counters.packets.items():
-        _add(totals, Outcome(now.regions.get(zone, ""), *service(class_, now), verdict, direction), counted)
+        if verdict not in SHADOW:
+            _add(totals, Outcome(now.regions.get(zone, ""), *service(class_, now), verdict, direction), counted)
+    return totals
+
+
+def shadow(counters: Counters, now: InForce) -> dict[Flip, Total]:
+    """Packets to which a rehearsed policy would have done something else; each end of a flow by itself."""
+    totals: dict[Flip, Total] = {}
+    for (zone, class_, name, direction), counted in counters.packets.items():
+        if name in SHADOW:
+            would = name.removeprefix("shadow_")
+            _add(totals, Flip(now.regions.get(zone, ""), *service(class_, now), would, direction), counted)
     return totals
 
 

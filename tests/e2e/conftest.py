@@ -23,7 +23,7 @@ from citygate.lab.wire import converse
 NUMBERS = itertools.count()
 
 StartGateway = Callable[..., Gateway]
-"""Region file names to texts, and ``Gateway``'s ``queues=``, ``length=``, ``services=``; a daemon that is ready."""
+"""Region file names to texts, and ``Gateway``'s ``queues=``, ``length=``, ``services=``, ``providers=``; a daemon that is ready."""
 
 
 def require_queue(lab: Lab) -> None:
@@ -55,9 +55,13 @@ def gateway(lab: Lab, tmp_path: Path) -> Iterator[StartGateway]:
     with ExitStack() as ending:
 
         def start(
-            regions: Mapping[str, str], queues: int = 1, length: int = 8192, services: str | None = None
+            regions: Mapping[str, str],
+            queues: int = 1,
+            length: int = 8192,
+            services: str | None = None,
+            providers: str | None = None,
         ) -> Gateway:
-            made = Gateway(lab, tmp_path / f"gateway-{next(NUMBERS)}", regions, queues, length, services)
+            made = Gateway(lab, tmp_path / f"gateway-{next(NUMBERS)}", regions, queues, length, services, providers)
             ending.callback(_end, made)
             made.start()
             return made

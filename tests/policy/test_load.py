@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from citygate.policy.load import load, load_with_services
+from citygate.catalogue import Catalogue, Service
+from citygate.policy.load import load
+from citygate.policy.model import Name
+from citygate.policy.names import NAMES
 from citygate.policy.problem import PolicyError
 from citygate.policy.zones import ZONES
 from tests.policy.directory import problems, write
@@ -22,7 +25,7 @@ SHANGHAI = "region: shanghai\nsubscribers: [10.20.0.0/16, 'fd00:20::/48']\n"
 
 
 def test_regions_come_in_the_order_of_their_files(tmp_path: Path) -> None:
-    policy = load(write(tmp_path, {"b.yaml": SHENZHEN, "a.yaml": SHANGHAI}), CATALOGUE)
+    policy = load(write(tmp_path, {"b.yaml": SHENZHEN, "a.yaml": SHANGHAI}), CATALOGUE).policy
     assert [region.name for region in policy.regions] == ["shanghai", "shenzhen"]
 
 
@@ -72,13 +75,14 @@ def test_files_of_editors_and_others_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "regions" / ".#a.yaml").symlink_to("user@host.1")
     (tmp_path / "tests").mkdir()
     write(tmp_path, {"tests/skypeout.yaml": "["})
-    assert len(load(tmp_path, CATALOGUE).regions) == 1
+    assert len(load(tmp_path, CATALOGUE).policy.regions) == 1
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("providers.yaml", "providers.yaml:1:1: this version does not know the licence register yet"),
+        ("provider.yaml", "provider.yaml:1:1: is not a file of a policy (regions are in regions/), did you mean `prov"),
+        ("providers.yml", "providers.yml:1:1: is not a file of a policy (regions are in regions/), did you mean `prov"),
         ("service.yaml", "service.yaml:1:1: is not a file of a policy (regions are in regions/), did you mean `serv"),
         ("services.yml", "services.yml:1:1: is not a file of a policy (regions are in regions/), did you mean `serv"),
         ("shenzhen.yaml", "shenzhen.yaml:1:1: is not a file of a policy (regions are in regions/)"),
@@ -95,9 +99,9 @@ LOCAL = "services: [{service: acme-voice, category: voip, title: ACME, hosts: ['
 def test_the_sites_own_services_can_be_matched(tmp_path: Path) -> None:
     text = SHANGHAI + "rules: [{name: acme, match: {service: acme-voice}, action: drop}]\n"
     write(tmp_path, {"a.yaml": text, "./services.yaml": LOCAL})
-    loaded = load_with_services(tmp_path, CATALOGUE)
-    assert loaded.catalogue.services["acme-voice"].hosts == ("*.voice.acme.example",)
-    assert loaded.policy == load(tmp_path, CATALOGUE)
+    loaded = load(tmp_path, CATALOGUE)
+    assert loaded.names.catalogue.services["acme-voice"].hosts == ("*.voice.acme.example",)
+    assert Name("acme-voice") in loaded.names.every
     assert "acme-voice" not in CATALOGUE.services
 
 
@@ -108,6 +112,104 @@ def test_with_broken_services_of_its_own_no_name_is_called_unknown(tmp_path: Pat
         "services.yaml:1:12: `title` is missing",
         "services.yaml:1:50: unknown key `titel`, did you mean `title`?",
     ]
+
+
+REGISTER = """\
+providers:
+  - {provider: bt, title: BT, services: [vpn, skype], licence: {status: granted, regions: [shanghai]}}
+  - {provider: acme, title: ACME, services: openvpn}
+"""
+LICENSED = (
+    SHANGHAI
+    + """\
+rules:
+  - {name: vpn, match: {category: vpn, licence: granted}, action: allow}
+  - name: bt
+    match: {provider: bt}
+    action: reject
+"""
+)
+
+
+def test_the_licence_register(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, {"a.yaml": LICENSED, "./providers.yaml": REGISTER}), CATALOGUE)
+    assert [provider.name for provider in loaded.policy.providers] == ["bt", "acme"]
+    assert loaded.names.providers == {provider.name: provider for provider in loaded.policy.providers}
+    with_provider = {name for name in loaded.names.all if name.provider}
+    assert with_provider == {Name("openvpn", "bt"), Name("skype", "bt"), Name("openvpn", "acme")}
+
+
+def test_without_a_register_there_are_no_providers(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, {"a.yaml": SHANGHAI}), CATALOGUE)
+    assert loaded.policy.providers == ()
+    assert loaded.names.all == tuple(Name(service) for service in CATALOGUE.services)
+    assert problems(tmp_path, {"a.yaml": LICENSED}) == ["regions/a.yaml:6:23: no provider `bt` in the licence register"]
+    assert problems(tmp_path, {"a.yaml": LICENSED.partition("  - name: bt")[0]}) == [
+        "regions/a.yaml:4:12: rule `vpn` can never match: no subscriber, far end, service and licence fit it together"
+    ]
+
+
+def test_a_provider_of_a_sites_own_service(tmp_path: Path) -> None:
+    register = "providers: [{provider: acme, title: ACME, services: acme-voice}]"
+    files = {"a.yaml": SHANGHAI, "./services.yaml": LOCAL, "./providers.yaml": register}
+    assert Name("acme-voice", "acme") in load(write(tmp_path, files), CATALOGUE).names.every
+
+
+def test_where_regions_and_rules_are_written(tmp_path: Path) -> None:
+    files = {"a.yaml": LICENSED, "b.yaml": SHENZHEN, "./providers.yaml": REGISTER}
+    places = load(write(tmp_path, files), CATALOGUE).places
+    assert {key: place.replace(f"{tmp_path}/", "") for key, place in places.items()} == {
+        ("shanghai", ""): "regions/a.yaml:1",
+        ("shanghai", "vpn"): "regions/a.yaml:4",
+        ("shanghai", "bt"): "regions/a.yaml:5",
+        ("shenzhen", ""): "regions/b.yaml:1",
+        ("shenzhen", "skypeout"): "regions/b.yaml:4",
+    }
+
+
+def test_a_broken_register_hides_no_other_mistake_and_makes_none(tmp_path: Path) -> None:
+    text = LICENSED.replace("category: vpn", "category: vpns").replace("provider: bt", "provider: [bt, acne]")
+    register = REGISTER.replace("title: BT", "titel: BT").replace("[shanghai]", "[shangai]")
+    assert problems(tmp_path, {"a.yaml": text, "./providers.yaml": register}) == [
+        "providers.yaml:2:5: `title` is missing",
+        "providers.yaml:2:20: unknown key `titel`, did you mean `title`?",
+        "providers.yaml:2:92: no region `shangai` in this policy, did you mean `shanghai`?",
+        "regions/a.yaml:4:35: no category `vpns` in the catalogue, did you mean `vpn`?",
+        "regions/a.yaml:6:28: no provider `acne` in the licence register, did you mean `acme`?",
+    ]
+
+
+@pytest.mark.parametrize("register", ["providers: [", "providers: {}", "providers: [{provider: [bt]}]", "x: 1", ""])
+def test_of_a_register_that_cannot_be_read_no_provider_is_called_unknown(tmp_path: Path, register: str) -> None:
+    found = problems(tmp_path, {"a.yaml": LICENSED, "./providers.yaml": register})
+    assert found
+    assert all(problem.startswith("providers.yaml:") for problem in found)
+
+
+@pytest.mark.parametrize("region", ["region: [", "- x", "region: 7\nsubscribers: 10.20.0.0/16"])
+def test_of_a_region_that_cannot_be_read_no_licence_is_called_wrong(tmp_path: Path, region: str) -> None:
+    found = problems(tmp_path, {"a.yaml": region, "b.yaml": SHENZHEN, "./providers.yaml": REGISTER})
+    assert found
+    assert all(problem.startswith("regions/a.yaml:") for problem in found)
+
+
+def test_a_link_to_a_register_that_is_gone_is_not_the_absence_of_one(tmp_path: Path) -> None:
+    write(tmp_path, {"a.yaml": SHENZHEN})
+    (tmp_path / "providers.yaml").symlink_to("nowhere")
+    assert problems(tmp_path, {}) == ["providers.yaml:1:1: cannot be read: no such file or directory"]
+
+
+def test_more_names_than_a_mark_can_number(tmp_path: Path) -> None:
+    many = Catalogue(Service(f"s{i}", "vpn", "", None, (), "", "") for i in range(300))
+    fitting = NAMES // 300 - 1  # providers of all services, beside the services alone
+
+    def files(providers: int) -> dict[str, str]:
+        entries = (f"  - {{provider: p{i}, title: P, services: vpn}}" for i in range(providers))
+        return {"a.yaml": SHANGHAI, "./providers.yaml": "\n".join(["providers:", *entries])}
+
+    assert len(load(write(tmp_path, files(fitting)), many).names.all) == 300 * (fitting + 1)
+    sentence = f"services and providers make {300 * (fitting + 2)} names for flows, {NAMES} are possible"
+    assert problems(tmp_path, files(fitting + 1), many) == [f"providers.yaml:1:1: {sentence}"]
 
 
 def test_more_zones_than_a_mark_can_number(tmp_path: Path) -> None:

@@ -23,12 +23,12 @@ both_families = pytest.mark.parametrize("ends", ENDS, ids=["IPv4", "IPv6"])
 
 def judge(**rules: Rule) -> Judge:
     """By region's name the one rule it has."""
-    regions = tuple(
-        Region(
-            name, "", tuple(map(ip_network, home)), "UTC", Action.ALLOW, Action.ALLOW, (rules[name],) * (name in rules)
-        )
-        for name, home in HOMES.items()
-    )
+
+    def region(name: str, home: tuple[str, ...]) -> Region:
+        own = (rules[name],) if name in rules else ()
+        return Region(name, "", tuple(map(ip_network, home)), "UTC", Action.ALLOW, Action.ALLOW, own)
+
+    regions = tuple(region(name, home) for name, home in HOMES.items())
     return Judge(Loaded(Policy(regions, ""), Names(CATALOGUE), {}), AT)
 
 

@@ -10,8 +10,6 @@ from citygate.policy.values import Keys, Name, Some, Text
 
 
 class Leaf(Keys):
-    later = ("colour",)
-
     name: Name
     words: Some[Text] = []
 
@@ -42,7 +40,7 @@ def test_data_that_fits() -> None:
             "leaf: {name: a}\nleaves: [{name: b}, {name: c, wrods: x}]",
             "2:31: unknown key `wrods`, did you mean `words`?",
         ),
-        ("leaf: {name: a, colour: x}", "1:17: this version does not know `colour:` yet"),
+        ("leaf: {name: a, colour: x}", "1:17: unknown key `colour`"),
         ("leaf: {name: a}\ncolour: x", "2:1: unknown key `colour`"),
         ("leaf: {}", "1:7: `name` is missing"),
         ("leaves: []", "1:1: `leaf` is missing"),

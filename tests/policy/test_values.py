@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from citygate.policy.model import Action
+from citygate.policy.model import Action, Mode
 from citygate.policy.values import Keys, Name, Some, Text, one_of
 
 names: TypeAdapter[str] = TypeAdapter(Name)
@@ -53,16 +53,16 @@ def test_one_of_a_few_words(action: Action) -> None:
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("dorp", "'dorp' is not allow, drop or reject, did you mean `drop`?"),
-        ("", "'' is not allow, drop or reject"),
-        (True, "must be allow, drop or reject"),
-        (None, "must be allow, drop or reject"),
-        (["drop"], "must be allow, drop or reject"),
+        ("montor", "'montor' is not enforce or monitor, did you mean `monitor`?"),
+        ("", "'' is not enforce or monitor"),
+        (True, "must be enforce or monitor"),
+        (None, "must be enforce or monitor"),
+        (["monitor"], "must be enforce or monitor"),
     ],
 )
 def test_another_word(value: object, sentence: str) -> None:
     with pytest.raises(ValueError) as error:
-        one_of(*Action)(value)
+        one_of(*Mode)(value)
     assert str(error.value) == sentence
 
 

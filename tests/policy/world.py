@@ -3,17 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from itertools import product
+from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
 from citygate.catalogue import Catalogue, Service
 from citygate.policy.evaluate import Far
-from citygate.policy.model import Action, Address, Match, Mode, Network, Policy, PortRange, Region, Rule
+from citygate.policy.model import (
+    REFUSING,
+    Action,
+    Address,
+    Licence,
+    Match,
+    Mode,
+    Network,
+    Policy,
+    PortRange,
+    Provider,
+    Region,
+    Rule,
+    Share,
+    Window,
+)
+from citygate.policy.names import Names
 
 KINDS = {"skype": "voip", "skypeout": "voip", "openvpn": "vpn", "unknown": "other"}
 CATALOGUE = Catalogue(Service(name, kind, name, name, (), "", "") for name, kind in KINDS.items())
+# Every status; one that changes on a day, and one that holds in one region only.
+PROVIDERS = (
+    Provider("telecom", "", ("vpn",), Licence.GRANTED, start=date(2020, 1, 1), end=date(2030, 12, 31)),
+    Provider("bt", "", ("vpn", "skype"), Licence.GRANTED, date(2016, 5, 18), date(2026, 6, 1), regions=("r",)),
+    Provider("gone", "", ("openvpn",), Licence.REVOKED, since=date(2026, 6, 1), start=date(2020, 1, 1)),
+    Provider("asks", "", ("voip",), Licence.APPLIED, since=date(2026, 6, 1)),
+    Provider("foreign", "", ("skypeout",), Licence.NONE),
+)
+NAMES = Names(CATALOGUE, PROVIDERS)
+
+TIMEZONE = "Asia/Shanghai"
+WINDOWS = [
+    Window(frozenset(range(5)), 18 * 60, 23 * 60),
+    Window(frozenset({5}), 22 * 60, 6 * 60),
+    Window(frozenset({0, 6}), 0, 1440),
+]
+# The last second before June in Shanghai and the first in it, a Monday; inside and outside of the windows; after the
+# last day of a licence.
+moments = st.sampled_from(
+    [
+        datetime(2026, 5, 31, 15, 59, 59, tzinfo=UTC),
+        datetime(2026, 5, 31, 16, 0, tzinfo=UTC),
+        datetime(2026, 6, 3, 12, 0, tzinfo=UTC),
+        datetime(2026, 6, 6, 20, 0, tzinfo=UTC),
+        datetime(2031, 1, 1, 0, 0, tzinfo=UTC),
+    ]
+)
 
 # Eight subscriber addresses of each family a region, eight far addresses, and one far address outside every prefix.
 HOMES = [("10.0.0.0/29", "fd00::/125"), ("10.0.1.0/29", "fd00:1::/125")]
@@ -49,30 +95,53 @@ matches = st.builds(
 )
 
 
+shares = st.builds(Share, st.sampled_from([0, 2500, 5000, 7500, 10_000]), st.integers(0, 3))
+windows = st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=2).map(tuple)
+
+
 @st.composite
-def regions(draw: st.DrawFn, name: str = "r", home: int = 0) -> Region:
-    """A region as the loader could give it, but for rules that can never match."""
+def regions(draw: st.DrawFn, name: str = "r", home: int = 0, whole: bool = False) -> Region:
+    """A region as the loader could give it, but for rules that can never match.
+
+    ``whole``: with what needs a licence register, a moment or a subscriber's own address too.
+    """
     subscribers: tuple[Network, ...] = tuple(ip_network(text) for text in HOMES[home])
     subscribers = draw(st.sampled_from([subscribers, subscribers[:1], subscribers[1:]]))
     rules = []
     for i in range(draw(st.integers(0, 5))):
         monitor = draw(st.integers(0, 3)) == 0
-        rules.append(
-            Rule(
-                name=f"rule{i}",
-                match=draw(matches),
-                # A monitor rule that allows leaves no trace, so no test could see it.
-                action=draw(st.sampled_from([Action.DROP, Action.REJECT] if monitor else list(Action))),
-                excepted=draw(st.one_of(st.just(()), parts_of(*subscribers))),
-                only=draw(st.one_of(st.just(()), parts_of(*subscribers))),
-                mode=Mode.MONITOR if monitor else Mode.ENFORCE,
-            )
+        # A monitor rule that lets pass leaves no trace, so no test could see it.
+        action = draw(st.sampled_from([*REFUSING, Action.THROTTLE] if monitor else list(Action)))
+        rule = Rule(
+            name=f"rule{i}",
+            match=draw(matches),
+            action=action,
+            excepted=draw(st.one_of(st.just(()), parts_of(*subscribers))),
+            only=draw(st.one_of(st.just(()), parts_of(*subscribers))),
+            mode=Mode.MONITOR if monitor else Mode.ENFORCE,
+            rate=draw(st.sampled_from([8_000, 250_000])) if action is Action.THROTTLE else 0,
+            dscp=draw(st.sampled_from([0, 46])) if action is Action.MARK else 0,
         )
-    default = draw(st.sampled_from(Action))
-    return Region(name, "", subscribers, "UTC", default, Action.ALLOW, tuple(rules))
+        rules.append(draw(_conditions(rule)) if whole else rule)
+    default = draw(st.sampled_from([Action.ALLOW, *REFUSING]))
+    return Region(name, "", subscribers, TIMEZONE if whole else "UTC", default, Action.ALLOW, tuple(rules))
+
+
+@st.composite
+def _conditions(draw: st.DrawFn, rule: Rule) -> Rule:
+    """Each one seldom: all of them on every rule would leave no flow that meets one."""
+    providers = draw(names(sorted(NAMES.providers))) if draw(st.booleans()) else ()
+    licences = draw(st.lists(st.sampled_from(Licence), max_size=2).map(tuple)) if draw(st.booleans()) else ()
+    return replace(
+        rule,
+        match=replace(rule.match, providers=providers, licences=licences),
+        share=draw(st.none() | shares),
+        windows=draw(st.just(()) | windows),
+    )
 
 
 policies = st.tuples(regions("r", 0), regions("s", 1)).map(lambda both: Policy(both, ""))
+whole_policies = st.tuples(regions("r", 0, True), regions("s", 1, True)).map(lambda both: Policy(both, "", PROVIDERS))
 
 
 def subscribers(region: Region) -> Iterator[Address]:
@@ -86,3 +155,15 @@ def far_ends(version: int) -> Iterator[Far]:
     for address, (proto, port) in product(addresses, ENDS):
         if address.version == version:
             yield Far(address, proto, port)
+
+
+def is_open(some: tuple[Window, ...], at: datetime) -> bool:
+    """Whether one of the windows is, in the words of the model."""
+    local = at.astimezone(ZoneInfo(TIMEZONE))
+    day, minute = local.weekday(), local.hour * 60 + local.minute
+    return any(
+        (day in one.days and one.start <= minute < one.end)
+        if one.start < one.end
+        else (day in one.days and one.start <= minute) or ((day - 1) % 7 in one.days and minute < one.end)
+        for one in some
+    )

@@ -29,7 +29,7 @@ HEALTHY: dict[str, Any] = {
     ],
     "rates": {"over_s": 30.0, "packets_per_s": 123456.5, "flows_named_per_s": 12.0},
     "unfiltered": [{"cause": "queue_full", "outcome": "dropped", "packets": 12345}],
-    "counter_sets": [{"set": "passed", "used": 6, "room": 65536}],
+    "counter_sets": [{"set": "blocked", "used": 0, "room": 4096}, {"set": "passed", "used": 6, "room": 65536}],
     "before_naming": 77,
     "flow_table": {"places": 65536, "asking": 10, "named": 2},
     "wrong": [],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,8 +42,9 @@ class Gateway:
         queues: int = 1,
         length: int = 8192,
         services: str | None = None,
+        providers: str | None = None,
     ) -> None:
-        """``regions``: file name without ``.yaml`` to text; ``services``: the text of the site's own ``services.yaml``.
+        """``regions``: file name without ``.yaml`` to text; ``services``, ``providers``: the texts of those files.
 
         ``length``: packets that may wait in each of the ``queues``. Nothing is started yet.
         """
@@ -54,8 +56,9 @@ class Gateway:
         (directory / "policies/regions").mkdir(parents=True)
         for name, text in regions.items():
             self.region(name).write_text(text)
-        if services is not None:
-            (directory / "policies/services.yaml").write_text(services)
+        for name, found in (("services", services), ("providers", providers)):
+            if found is not None:
+                (directory / f"policies/{name}.yaml").write_text(found)
         settings = {
             "policies": str(directory / "policies"),
             "queues": {"count": queues, "length": length},
@@ -70,8 +73,10 @@ class Gateway:
 
     @classmethod
     def with_policies(cls, lab: Lab, directory: Path, policies: Path) -> Self:
-        """With a copy of the regions of the policy directory ``policies``."""
-        return cls(lab, directory, {file.stem: file.read_text() for file in (policies / "regions").glob("*.yaml")})
+        """With a copy of the policy directory ``policies``."""
+        made = cls(lab, directory, {})
+        shutil.copytree(policies, directory / "policies", dirs_exist_ok=True)
+        return made
 
     def __enter__(self) -> Self:
         self.start()
@@ -144,8 +149,13 @@ class Gateway:
         return saved
 
     def reloads(self) -> float:
-        """How many reloads there were, refused ones too."""
-        return sum(value for (name, _), value in self.metrics().items() if name == "citygate_policy_reloads_total")
+        """How many reloads there were, refused ones too; not what the time of day changed."""
+        reloads = [
+            (dict(labels)["result"], value)
+            for (name, labels), value in self.metrics().items()
+            if name == "citygate_policy_reloads_total"
+        ]
+        return sum(value for result, value in reloads if result != "timed")
 
     def page(self) -> str:
         """The metrics as Prometheus gets them, asked for inside the gateway's namespace."""

@@ -120,7 +120,7 @@ def _change(provider: Provider, day: date, ahead: timedelta) -> tuple[str, str] 
     """The key of the register that says when, and what happens."""
 
     def soon(when: date | None) -> str:
-        if when is None or not day <= when <= day + ahead:
+        if when is None or not timedelta() <= when - day <= ahead:
             return ""
         days = (when - day).days
         return f"on {when}, " + ("today" if not days else "tomorrow" if days == 1 else f"in {days} days")

@@ -146,6 +146,11 @@ def reached(groups: Sequence[Collection[int]], rule: int, above: int) -> bool:
     return 0 in combined
 
 
+def reduced(groups: Sequence[Collection[int]], rule: int, above: int) -> list[Collection[int]]:
+    """Fewer groups, and the same answers to whether ``rule`` is reached, for ``above`` or some of it."""
+    return [{group | 1 << rule for group in _least(g & above for g in axis if g >> rule & 1)} for axis in groups]
+
+
 def takers(families: Sequence[Sequence[Collection[int]]], rule: int, above: int) -> tuple[int, ...] | None:
     """The fewest rules found that together take every flow ``rule`` could match, by the groups of each address family.
 
@@ -173,6 +178,8 @@ def _least(groups: Iterable[int]) -> set[int]:
     distinct = set(groups)
     if 0 in distinct:
         return {0}
+    if len(distinct) < 2:
+        return distinct
     least: list[int] = []
     for group in sorted(distinct, key=int.bit_count):
         if not any(small & group == small for small in least):

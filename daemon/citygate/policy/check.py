@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,7 +18,7 @@ from citygate.catalogue.load import builtin
 from citygate.policy.advice import Advice, advise
 from citygate.policy.load import Loaded, load
 from citygate.policy.model import Network, Region
-from citygate.policy.moment import Moment, moment_in
+from citygate.policy.moment import parse_moment
 from citygate.policy.problem import PolicyError, Problem
 from citygate.policy.zones import carve_region
 from citygate.tables import console
@@ -31,7 +31,7 @@ def check(
     directory: Path,
     as_json: bool = False,
     days: int = DAYS,
-    at: Moment | None = None,
+    at: str | None = None,
     strict: bool = False,
     out: TextIO | None = None,
 ) -> int:
@@ -41,6 +41,11 @@ def check(
     Advice is given for the moment ``at``, now when there is none, and for licences that change up to ``days`` later.
     """
     try:
+        day = _day(at)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
         loaded = load(directory, builtin())
     except PolicyError as error:
         if as_json:
@@ -48,13 +53,18 @@ def check(
         else:
             print(error, file=sys.stderr)
         return 1
-    day = at if at and not isinstance(at, datetime) else moment_in("UTC", at).date()
     advice = advise(loaded, directory, day, timedelta(days))
     if as_json:
         print(json.dumps(_as_json(loaded, advice, ())), file=out)
     else:
         _print(loaded, advice, out)
     return 1 if strict and advice else 0
+
+
+def _day(at: str | None) -> date:
+    """The day of a moment, where it is given; today's in UTC otherwise. Raises ValueError."""
+    given = parse_moment(at) if at else datetime.now(UTC)
+    return given.date() if isinstance(given, datetime) else given
 
 
 def _print(loaded: Loaded, advice: Sequence[Advice], out: TextIO | None) -> None:

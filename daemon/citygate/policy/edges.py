@@ -19,14 +19,14 @@ _Schedule = tuple[tuple[Window, ...], str]
 def next_edge(policy: Policy, after: datetime) -> datetime | None:
     """The first moment later than ``after`` (aware) at which an answer may be another, in UTC. None: there is none."""
     moments = [next_change(windows, clock(timezone), after) for windows, timezone in _schedules(policy)]
-    return min([moment for moment in [*moments, *_days(policy, after)] if moment], default=None)
+    return min([moment for moment in [*moments, *licence_days(policy, after)] if moment], default=None)
 
 
 def edges(policy: Policy, after: datetime, until: datetime) -> Iterator[datetime]:
     """All such moments later than ``after`` and not later than ``until``, in order."""
     streams = [_changes(windows, timezone, after) for windows, timezone in _schedules(policy)]
     last = None
-    for moment in merge(sorted(_days(policy, after)), *streams):
+    for moment in merge(sorted(licence_days(policy, after)), *streams):
         if moment > until:
             return
         if moment != last:
@@ -45,7 +45,7 @@ def _changes(windows: Sequence[Window], timezone: str, after: datetime) -> Itera
         moment = next_change(windows, clock(timezone), moment)
 
 
-def _days(policy: Policy, after: datetime) -> set[datetime]:
+def licence_days(policy: Policy, after: datetime) -> set[datetime]:
     """When the days on which a licence changes begin, wherever it is asked about, as far as that is later."""
     timezones = {region.name: region.timezone for region in policy.regions}
     everywhere = frozenset(timezones.values())

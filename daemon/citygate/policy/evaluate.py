@@ -113,7 +113,7 @@ def decide_flow(
 
 
 def passes_by(rule: Rule, timezone: str, subscriber: Address, at: datetime) -> str | None:
-    """Why a rule does not apply to this subscriber at this moment, beside `except` and `only`: ``rollout`` or ``when``."""
+    """Why a rule does not apply to this subscriber now, beside `except` and `only`: ``rollout`` or ``when``."""
     if rule.share is not None and not share.inside(rule.share, subscriber):
         return "rollout"
     if not windows.holds(rule.windows, clock(timezone), at):

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from citygate.policy.axes import COMBINATIONS, Axes, Columns, axes, columns, numbers, port_span, takers, takes_all
+from citygate.policy.axes import (
+    COMBINATIONS,
+    Axes,
+    Columns,
+    axes,
+    columns,
+    numbers,
+    port_span,
+    reduced,
+    takers,
+    takes_all,
+)
 from citygate.policy.model import REFUSING, Action, Effect, Match, Mode, Network, PortRange, Region, Rule
 from citygate.policy.names import Names
 from citygate.policy.source import NodePath
@@ -118,22 +129,23 @@ def _shadowed(rule: Rule, i: int, families: Sequence[Axes], known: Columns, abov
     """Values without a flow, those of one key together that the same rules take the flows of."""
     found: dict[tuple[str, tuple[int, ...]], list[_Part]] = {}
     judged: dict[tuple[int, tuple[frozenset[int], ...]], tuple[int, ...]] = {}
-    for part in (*_names(rule, known), *_ends(rule, i)):
+    parts = [*_names(rule, known), *_ends(rule, i)]
+    groups = [reduced(family.groups, i, above) for family in families] if parts else []
+    for part in parts:
         narrowed = tuple(part.about(family) for family in families)
         if (part.axis, narrowed) not in judged:
-            judged[part.axis, narrowed] = takers(_put(families, part.axis, narrowed), i, above) or ()
+            judged[part.axis, narrowed] = takers(_put(groups, part.axis, narrowed), i, above) or ()
         if taken := judged[part.axis, narrowed]:
             found.setdefault((part.key, taken), []).append(part)
-    for (key, taken), parts in found.items():
-        yield Shadowed(i, key, tuple((part.text, part.place) for part in parts), taken)
+    for (key, taken), shadowed in found.items():
+        yield Shadowed(i, key, tuple((part.text, part.place) for part in shadowed), taken)
 
 
-def _put(families: Sequence[Axes], axis: int, narrowed: Sequence[frozenset[int]]) -> list[list[Collection[int]]]:
+def _put(
+    families: Sequence[Sequence[Collection[int]]], axis: int, narrowed: Sequence[Collection[int]]
+) -> list[list[Collection[int]]]:
     """The groups of each family, with others along one axis."""
-    groups = [list(family.groups) for family in families]
-    for held, instead in zip(groups, narrowed, strict=True):
-        held[axis] = instead
-    return groups
+    return [[*groups[:axis], instead, *groups[axis + 1 :]] for groups, instead in zip(families, narrowed, strict=True)]
 
 
 def _names(rule: Rule, known: Columns) -> Iterator[_Part]:

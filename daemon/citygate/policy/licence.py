@@ -39,5 +39,5 @@ def changes(provider: Provider) -> Iterator[date]:
     for day in (provider.since, provider.start):
         if day:
             yield day
-    if provider.end:
+    if provider.end and provider.end < date.max:
         yield provider.end + timedelta(days=1)

@@ -17,7 +17,7 @@ from citygate.policy import relations
 from citygate.policy.model import Policy, Provider, Region
 from citygate.policy.names import NAMES, Names
 from citygate.policy.problem import PolicyError, Problem
-from citygate.policy.revision import revision
+from citygate.policy.revision import names_digest, region_digest, revision
 from citygate.policy.schema import RegionKeys, RegisterKeys
 from citygate.policy.shape import fit
 from citygate.policy.source import Source, read
@@ -42,7 +42,7 @@ class Loaded:
 def load(directory: Path, catalogue: Catalogue) -> Loaded:
     """The policy in ``directory``. Raises PolicyError with all problems found."""
     try:
-        top, regional = _yaml_files(directory), _yaml_files(directory / REGIONS, missing_ok=True)
+        top, regional = yaml_files(directory), yaml_files(directory / REGIONS, missing_ok=True)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise PolicyError([Problem(str(error.filename or directory), 1, 1, f"cannot be read: {reason}")]) from None
@@ -75,11 +75,14 @@ def load(directory: Path, catalogue: Catalogue) -> Loaded:
     problems += (problem for source in sources for problem in source.problems)
     if problems or names is None:
         raise PolicyError(problems)
-    policy = Policy(tuple(regions), revision(regions, names), tuple(names.providers.values()))
-    return Loaded(policy, names, dict(_places(sources, regions)))
+    digest = revision(map(region_digest, regions), names_digest(names))
+    places = {
+        key: place for source, region in zip(sources, regions, strict=True) for key, place in places_of(source, region)
+    }
+    return Loaded(Policy(tuple(regions), digest, tuple(names.providers.values())), names, places)
 
 
-def _yaml_files(directory: Path, missing_ok: bool = False) -> list[Path]:
+def yaml_files(directory: Path, missing_ok: bool = False) -> list[Path]:
     """Everything in ``directory`` that looks like YAML, by name. Raises OSError."""
     if missing_ok and not directory.is_dir():
         return []
@@ -115,33 +118,40 @@ def _providers(
 
 
 def _regions(sources: list[Source], names: Names | None) -> Iterator[Region]:
-    """The regions that are sound in themselves; what is wrong with the others is added to their source's problems.
+    """The regions that are sound in themselves; what is wrong with the others is added to their source's problems."""
+    zones_left = ZONES
+    for source in sources:
+        region, zones = judge(source, names, zones_left)
+        zones_left -= zones
+        if region:
+            yield region
+
+
+def judge(source: Source, names: Names | None, zones_left: int = ZONES) -> tuple[Region | None, int]:
+    """A file's region, when it is sound in itself, and how many zones it has; else the reasons are added to its
+    problems.
 
     Without names (their own files are wrong) it cannot be told which rules are dead.
     """
-    zones_left = ZONES
-    for source in sources:
-        keys = fit(source, RegionKeys)
-        source.problems += relations.rule_names(source)
-        source.problems += relations.exempted(source)
-        source.problems += relations.unlicensed(source)
-        source.problems += relations.whole_days(source)
-        if not keys or not names or source.problems:
-            continue
-        region = keys.typed()
-        try:
-            zones = tuple(carve_region(region, zones_left))
-        except ValueError as error:
-            source.problems.append(source.problem(source.place(("region",)), str(error)))
-            continue
-        zones_left -= len(zones)
-        source.problems += relations.dead(source, region, zones, names)
-        yield region
+    keys = fit(source, RegionKeys)
+    source.problems += relations.rule_names(source)
+    source.problems += relations.exempted(source)
+    source.problems += relations.unlicensed(source)
+    source.problems += relations.whole_days(source)
+    if not keys or not names or source.problems:
+        return None, 0
+    region = keys.typed()
+    try:
+        zones = tuple(carve_region(region, zones_left))
+    except ValueError as error:
+        source.problems.append(source.problem(source.place(("region",)), str(error)))
+        return None, 0
+    source.problems += relations.dead(source, region, zones, names)
+    return region, len(zones)
 
 
-def _places(sources: list[Source], regions: list[Region]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Where regions and their rules are written. Every source is a sound region here."""
-    for source, region in zip(sources, regions, strict=True):
-        yield (region.name, ""), f"{source.name}:{source.place(('region',)).line}"
-        for i, rule in enumerate(region.rules):
-            yield (region.name, rule.name), f"{source.name}:{source.place(('rules', i, 'name')).line}"
+def places_of(source: Source, region: Region) -> Iterator[tuple[tuple[str, str], str]]:
+    """Where a region and its rules are written, in its sound file."""
+    yield (region.name, ""), f"{source.name}:{source.place(('region',)).line}"
+    for i, rule in enumerate(region.rules):
+        yield (region.name, rule.name), f"{source.name}:{source.place(('rules', i, 'name')).line}"

@@ -23,7 +23,7 @@ class Names:
         self.offered: Mapping[str, frozenset[str]] = {
             provider.name: self._services(provider) for provider in self.providers.values()
         }
-        self._found: dict[Match, frozenset[Name]] = {}
+        self._found: dict[Match, frozenset[Name]] = {}  # by match, whatever its licences say
 
     @cached_property
     def all(self) -> tuple[Name, ...]:

@@ -147,7 +147,7 @@ def _who_and_when(rule: Rule, region: Region, subscriber: Address, at: datetime)
 
 def position(part: Share, subscriber: Address) -> int:
     """Where a subscriber stands in a rollout, in 10,000ths: inside, when the share is larger."""
-    return share.jhash(share.subscriber_key(subscriber), part.seed) * share.WHOLE >> 32
+    return share.position(part.seed, subscriber)
 
 
 def _in_range(far: Far, ports: PortRange) -> bool:

@@ -17,21 +17,28 @@ from citygate.policy.windows import DAY, WEEK
 DIGITS = 12
 
 
-def revision(regions: Iterable[Region], names: Names) -> str:
+def revision(regions: Iterable[str], names: str) -> str:
     """Twelve hexadecimal digits: equal for equal policies, however they are written down.
 
-    What a policy does also depends on what its services and providers are, so the catalogue and the licence register
-    are part of it; descriptions, titles and the order of files, prefixes and names are not.
+    From the digests of the regions, in any order, and of the names.
     """
-    meaning = [
-        sorted(part, key=lambda entry: str(entry[0]))
-        for part in (
-            map(_region, regions),
-            map(_service, names.catalogue.services.values()),
-            map(_provider, names.providers.values()),
-        )
-    ]
-    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:DIGITS]
+    return _digest([sorted(regions), names])[:DIGITS]
+
+
+def region_digest(region: Region) -> str:
+    """Of what a region means; its description and the order of prefixes are no part of it."""
+    return _digest(_region(region))
+
+
+def names_digest(names: Names) -> str:
+    """Of what services and providers are, for what a policy does depends on it too; titles and orders do not count."""
+    services = sorted(map(_service, names.catalogue.services.values()), key=lambda entry: str(entry[0]))
+    providers = sorted(map(_provider, names.providers.values()), key=lambda entry: str(entry[0]))
+    return _digest([services, providers])
+
+
+def _digest(meaning: list[object]) -> str:
+    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 
 def _service(service: Service) -> list[object]:

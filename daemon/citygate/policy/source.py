@@ -87,17 +87,22 @@ class _Open:
 
 def read(path: Path) -> Source:
     """The file at ``path``. Never raises: what is wrong is in ``problems``."""
+    data = fetch(path)
+    return parse(data, str(path)) if isinstance(data, bytes) else Source(str(path), problems=[data])
+
+
+def fetch(path: Path) -> bytes | Problem:
+    """The bytes of a file, not more than one too many; or why they cannot be had."""
     name = str(path)
     try:
         # Not a plain open: a FIFO without a writer would hold us for ever.
         with open(path, "rb", opener=lambda file, flags: os.open(file, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return Source(name, problems=[Problem(name, 1, 1, "is not a regular file")])
-            data = file.read(SIZE + 1)
+                return Problem(name, 1, 1, "is not a regular file")
+            return file.read(SIZE + 1)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        return Source(name, problems=[Problem(name, 1, 1, f"cannot be read: {reason}")])
-    return parse(data, name)
+        return Problem(name, 1, 1, f"cannot be read: {reason}")
 
 
 def parse(data: bytes, name: str) -> Source:

@@ -72,7 +72,10 @@ def diff(old: Path, new: Path, options: Options, as_json: bool = False, out: Tex
 def _captured(options: Options, both: Both) -> Iterator[Observed]:
     """Each capture is named by the services and providers of both. Raises CaptureError, ValueError."""
     moves = Moves(map(parse_move, options.moves))
-    before, after = (Reader(loaded.names, moves).every(options.captures) for loaded in both)
+    old, new = (loaded.names for loaded in both)
+    before = list(Reader(old, moves).every(options.captures))
+    alike = old.catalogue.services == new.catalogue.services and old.providers == new.providers
+    after = before if alike else Reader(new, moves).every(options.captures)
     for one, same in zip(before, after, strict=True):
         yield Observed(one.originator, one.responder, (one.name, same.name))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +48,7 @@ class Pairs:
     def show(self, show: Console) -> None:
         if not self.comparison:
             show.print("nothing changes")
-        for whose, rows in _by_subscribers(self.comparison.changes, _together(self.old, self.new)).items():
+        for whose, rows in _by_subscribers(self.comparison.changes, _Vocabulary(self.old, self.new)).items():
             show.print(Text(whose))
             table = Table(*_COLUMNS)
             for words in rows:
@@ -63,7 +63,7 @@ class Pairs:
             show.print(Text(f"  {sentence}"))
 
 
-def _by_subscribers(changes: Iterable[Change], names: Names) -> dict[str, list[tuple[str, ...]]]:
+def _by_subscribers(changes: Iterable[Change], vocabulary: _Vocabulary) -> dict[str, list[tuple[str, ...]]]:
     """Rows that are alike in several regions are one, under a heading that says whose flows they are about."""
     alike: defaultdict[object, list[Change]] = defaultdict(list)
     for change in changes:
@@ -71,15 +71,15 @@ def _by_subscribers(changes: Iterable[Change], names: Names) -> dict[str, list[t
         alike[same].append(change)
     found: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
     for those in alike.values():
-        found[f"{_regions(those)}: {_subscribers(those)}"].append(_words(those[0], names))
+        found[f"{_regions(those)}: {_subscribers(those)}"].append(_words(those[0], vocabulary))
     return found
 
 
-def _words(change: Change, names: Names) -> tuple[str, ...]:
+def _words(change: Change, vocabulary: _Vocabulary) -> tuple[str, ...]:
     """The columns."""
     share = fraction(change.parts)
     return (
-        _names(change.names, names),
+        vocabulary.words(change.names),
         _far(change.ends),
         f"{effect_text(change.before)} → {effect_text(change.after)}",
         "all" if share == 1 else f"{share * 100:.4g} %",
@@ -118,30 +118,28 @@ def _numbers(networks: Iterable[Network]) -> dict[str, int]:
     return {"addresses": addresses, "slash64s": slash64s + len(parts)}
 
 
-def _names(chosen: frozenset[Name], names: Names) -> str:
-    rest = names.every - chosen
-    if not rest:
-        return "all"
-    words = list(_grouped(chosen, names))
-    others = list(_grouped(rest, names))
-    if len(others) < len(words):
-        return f"all but {some(others, NAMES_SHOWN)}"
-    return some(words, NAMES_SHOWN)
+class _Vocabulary:
+    """All names that either policy knows, to say some of them in few words."""
 
+    def __init__(self, old: Names, new: Names) -> None:
+        providers = dict(old.providers)
+        for name, provider in new.providers.items():
+            before = providers.get(name)
+            providers[name] = replace(provider, services=(before.services if before else ()) + provider.services)
+        services = {**old.catalogue.services, **new.catalogue.services}
+        self._names = Names(Catalogue(services.values()), providers.values())
+        self._every = old.every | new.every
 
-def _grouped(chosen: frozenset[Name], names: Names) -> Iterator[str]:
-    yield from grouped(chosen, names)
-    yield from (name_text(name) for name in sorted(chosen - names.every))
+    def words(self, chosen: frozenset[Name]) -> str:
+        rest = self._every - chosen
+        if not rest:
+            return "all"
+        words, others = self._grouped(chosen), self._grouped(rest)
+        return some(words, NAMES_SHOWN) if len(words) <= len(others) else f"all but {some(others, NAMES_SHOWN)}"
 
-
-def _together(old: Names, new: Names) -> Names:
-    """The services and providers of both policies."""
-    providers = dict(old.providers)
-    for name, provider in new.providers.items():
-        before = providers.get(name)
-        providers[name] = replace(provider, services=(before.services if before else ()) + provider.services)
-    services = {**old.catalogue.services, **new.catalogue.services}
-    return Names(Catalogue(services.values()), providers.values())
+    def _grouped(self, chosen: frozenset[Name]) -> list[str]:
+        strangers = sorted(chosen - self._names.every)  # where a service has gone over to another category
+        return [*grouped(chosen, self._names), *map(name_text, strangers)]
 
 
 def _far(ends: Ends) -> str:

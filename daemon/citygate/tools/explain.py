@@ -24,7 +24,7 @@ from citygate.policy.provider import provider_of, wrong_name
 from citygate.policy.reasons import Fate, name_text
 from citygate.policy.zones import ZoneIndex, carve
 from citygate.tables import console
-from citygate.tools.explanation import AHEAD, UNDECIDED, Asked, Found, Zones, answer
+from citygate.tools.explanation import UNDECIDED, Asked, Found, Zones, answer
 from citygate.tools.five_tuple import parse_flow
 
 ANY_PROTOCOL = "other"  # of a flow of which only the addresses are told
@@ -127,7 +127,7 @@ def _print(found: Found, out: TextIO | None) -> None:
         said = f"{following['decision']}{_by(following, flow)}{some}"
         _line(show, f"changes by itself on {_time(following['at'])}: {said}")
     else:
-        _line(show, f"does not change by itself within {AHEAD.days} days")
+        _line(show, "does not change by itself")
 
 
 def _print_end(show: Console, end: Found) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
-from citygate.policy.edges import edges
+from citygate.policy.edges import edges, licence_days
 from citygate.policy.evaluate import Far, FlowOutcome, Outcome, clock, decide, decide_flow, today
 from citygate.policy.groups import grouped
 from citygate.policy.licence import licence
@@ -132,7 +133,10 @@ def _by_name(loaded: Loaded, zone: Zone, own: Far, far: Far, at: datetime) -> li
 
 
 def _next(loaded: Loaded, asked: Asked, zones: Zones, at: datetime, timezone: str) -> Found | None:
-    """The first moment at which the answer is another, and that answer; None: not within ``AHEAD``."""
+    """The first moment at which the answer is another, and that answer; None: there is none.
+
+    Windows come round every week, so ``AHEAD`` is enough of them, whatever the clocks do; licences may run for decades.
+    """
     regions = tuple({zone.region.name: zone.region for zone in zones if zone}.values())
     by_licence = any(rule.match.licences for region in regions for rule in region.rules)
     changing = Policy(regions, "", loaded.policy.providers if by_licence else ())
@@ -145,7 +149,8 @@ def _next(loaded: Loaded, asked: Asked, zones: Zones, at: datetime, timezone: st
         return known[state]
 
     before = meaning(at)
-    for moment in edges(changing, at, at + AHEAD):
+    later = sorted(moment for moment in licence_days(changing, at) if moment > at + AHEAD)
+    for moment in chain(edges(changing, at, at + AHEAD), later):
         after = meaning(moment)
         if after != before:
             outcome = decide_flow(*zones, asked.name, asked.origin, asked.far, moment, loaded.names)

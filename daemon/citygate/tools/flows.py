@@ -90,7 +90,7 @@ def _totals(done: Item) -> str:
     flows = f"{done['flows']:,} {'flow' if done['flows'] == 1 else 'flows'}"
     if done["shown"] == done["flows"]:
         return flows
-    return f"{flows}, shown are the {done['shown']:,} busiest; --limit 0 shows all"
+    return f"{flows}, showing the {done['shown']:,} busiest; --limit 0 shows all"
 
 
 def _row(flow: Item) -> Iterator[str]:

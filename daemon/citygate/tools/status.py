@@ -73,7 +73,7 @@ def _rows(told: Item) -> Iterator[tuple[str, str]]:
     if told["unfiltered"] is not None:
         yield "not looked at", _unfiltered(told["unfiltered"])
         yield "before a name", f"{told['before_naming']:,} packets passed"
-        yield "counter sets", ", ".join("{set} {used}/{room}".format_map(each) for each in told["counter_sets"])
+        yield "counter sets", _sets(told["counter_sets"])
 
 
 def _queue(queue: Item) -> str:
@@ -84,6 +84,10 @@ def _queue(queue: Item) -> str:
 
 def _unfiltered(rows: list[dict[str, Any]]) -> str:
     return ", ".join(f"{row['packets']:,} packets {row['outcome']} ({row['cause']})" for row in rows) or "no packet"
+
+
+def _sets(rows: list[dict[str, Any]]) -> str:
+    return ", ".join("{set} {used}/{room}".format_map(row) for row in rows if row["used"]) or "all empty"
 
 
 def ago(seconds: float) -> str:
