@@ -101,6 +101,10 @@ def test_maps_and_sets_of_the_table_are_explained() -> None:
         assert f"`{found[1]}`" in text or found[1].startswith("recent_"), found[1]
 
 
+REGISTER = "providers: [{provider: telecom, title: Telecom, services: [vpn], licence: {status: granted}}]"
+"""Without a provider nobody could have a licence, and a rule that asks for one would be an error."""
+
+
 def regions_shown(document: Path) -> list[str]:
     blocks = re.findall(r"```yaml\n(.*?)```", document.read_text(), re.DOTALL)
     return [block for block in blocks if re.search(r"^region:", block, re.MULTILINE)]
@@ -111,7 +115,8 @@ def test_region_shown_is_a_policy(document: Path, tmp_path: Path) -> None:
     (block,) = regions_shown(document)
     (tmp_path / "regions").mkdir()
     (tmp_path / "regions" / "shown.yaml").write_text(block)
-    policy = load(tmp_path, builtin())
+    (tmp_path / "providers.yaml").write_text(REGISTER)
+    policy = load(tmp_path, builtin()).policy
     assert [region.name for region in policy.regions] == ["shenzhen"]
     assert policy.regions[0].rules
 
@@ -120,6 +125,7 @@ def test_mistake_shown_reads_so(tmp_path: Path) -> None:
     document = ROOT / "docs" / "policy.md"
     (block,) = regions_shown(document)
     (tmp_path / "regions").mkdir()
+    (tmp_path / "providers.yaml").write_text(REGISTER)
     (tmp_path / "regions" / "shenzhen.yaml").write_text(block.replace("service: skypeout", "service: skypeuot"))
     with pytest.raises(PolicyError) as refused:
         load(tmp_path, builtin())

@@ -19,7 +19,7 @@ from citygate.control import Answer, Item, Refused, known
 from citygate.inforce import InForce
 from citygate.kernel import marks
 from citygate.kernel.conntrack import Count, Entry, entries
-from citygate.policy.evaluate import Far, FlowOutcome, decide_flow
+from citygate.policy.evaluate import Far, FlowOutcome, decide_flow, reaches
 from citygate.policy.model import Action, Address, Match, Name, Network
 from citygate.policy.prefix import parse_network
 from citygate.policy.share import inside
@@ -159,19 +159,10 @@ class _View:
         matches = [rule.match for rule in zone.rules if rule.match.networks or rule.match.ports]
         self._key = zone.key
         self._near: Callable[[Address], Hashable] = cache(lambda near: tuple(inside(share, near) for share in shares))
-        self._far: Callable[[Far], Hashable] = cache(lambda far: tuple(_reaches(match, far) for match in matches))
+        self._far: Callable[[Far], Hashable] = cache(lambda far: tuple(reaches(match, far) for match in matches))
 
     def of(self, subscriber: Address, far: Far) -> Hashable:
         return self._key, self._near(subscriber), self._far(far)
-
-
-def _reaches(match: Match, far: Far) -> bool:
-    if match.networks and not any(far.address in network for network in match.networks):
-        return False
-    if not match.ports:
-        return True
-    port = far.port
-    return port is not None and any(far.proto == each.proto and each.first <= port <= each.last for each in match.ports)
 
 
 def _fits(entry: Entry, wanted: Wanted, judge: Judge) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
 from citygate.inforce import InForce
@@ -69,7 +69,8 @@ def ends(now: InForce) -> Iterator[tuple[str, float]]:
     """
     timezones = {region.name: region.timezone for region in now.policy.regions}
     for provider in now.policy.providers:
-        if provider.status is Licence.GRANTED and provider.end:
+        # On the calendar's last days there is no midnight after, in some zone or other.
+        if provider.status is Licence.GRANTED and provider.end and provider.end < date.max - timedelta(days=1):
             day = datetime.combine(provider.end + timedelta(days=1), time())
             where = {timezones[name] for name in provider.regions or timezones if name in timezones}
             yield provider.name, min(day.replace(tzinfo=clock(zone)).timestamp() for zone in where)

@@ -23,7 +23,7 @@ from citygate.lab.wire import converse
 NUMBERS = itertools.count()
 
 StartGateway = Callable[..., Gateway]
-"""Region file names to texts, and ``Gateway``'s ``queues=``, ``length=``, ``services=``, ``providers=``; a daemon that is ready."""
+"""Region file names to texts, and ``queues=``, ``length=``, ``services=``, ``providers=`` of ``Gateway``; it is ready."""
 
 
 def require_queue(lab: Lab) -> None:

@@ -60,7 +60,7 @@ def test_a_window(value: str, window: Window, written: str) -> None:
 
 
 FORM = "is not a window, write Mon-Fri 18:00-23:00, Sat,Sun or 18:00-23:00"
-NO_TEXT = "must be text such as Mon-Fri 18:00-23:00 or Sat,Sun (YAML takes 18:00 alone for a number)"
+NO_TEXT = "must be text such as Mon-Fri 18:00-23:00 or Sat,Sun"
 
 
 @pytest.mark.parametrize(

@@ -125,9 +125,14 @@ def holds(match: Match, region: str, name: Name, far: Far, day: date, names: Nam
     """Whether a flow is what a rule asks for."""
     if not names.meant(match, name, region, day):
         return False
+    return reaches(match, far)
+
+
+def reaches(match: Match, far: Far) -> bool:
+    """Whether a far end is what a rule asks for, by address and port."""
     if match.networks and not any(far.address in network for network in match.networks):
         return False
-    return not match.ports or any(_in_range(far, ports) for ports in match.ports)
+    return not match.ports or any(in_range(far, ports) for ports in match.ports)
 
 
 def _decide_named(zone: Zone, name: Name, subscriber: Address, far: Far, at: datetime, names: Names) -> Outcome:
@@ -146,7 +151,7 @@ def _decide_named(zone: Zone, name: Name, subscriber: Address, far: Far, at: dat
     return Outcome(Effect(region.default), None, tuple(would))
 
 
-def _in_range(far: Far, ports: PortRange) -> bool:
+def in_range(far: Far, ports: PortRange) -> bool:
     return far.proto == ports.proto and far.port is not None and ports.first <= far.port <= ports.last
 
 

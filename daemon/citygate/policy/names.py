@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date
 from functools import cached_property
 
@@ -23,7 +22,8 @@ class Names:
         self.offered: Mapping[str, frozenset[str]] = {
             provider.name: self._services(provider) for provider in self.providers.values()
         }
-        self._found: dict[Match, frozenset[Name]] = {}  # by match, whatever its licences say
+        # (services, categories, providers) of a match to the names it means, whatever their licences.
+        self._found: dict[tuple[tuple[str, ...], ...], frozenset[Name]] = {}
 
     @cached_property
     def all(self) -> tuple[Name, ...]:
@@ -38,7 +38,7 @@ class Names:
 
     def matching(self, match: Match, region: str, day: date) -> frozenset[Name]:
         """The names that ``match`` means in this region on this day: all of them where it asks for none."""
-        whatever = self._whatever_licence(replace(match, licences=(), networks=(), ports=()))
+        whatever = self._whatever_licence(match)
         if not match.licences:
             return whatever
         return frozenset(name for name in whatever if self.licence(name, region, day) in match.licences)
@@ -61,16 +61,15 @@ class Names:
         return licence(provider, region, day) if provider else Licence.NONE
 
     def _whatever_licence(self, match: Match) -> frozenset[Name]:
-        found = self._found.get(match)
-        if found is None:
+        key = match.services, match.categories, match.providers
+        if key not in self._found:
             services = self.catalogue.matching(match)
-            found = frozenset(
+            self._found[key] = frozenset(
                 name
-                for name in (self.all if match != Match() else self.every)
+                for name in self.all
                 if name.service in services and (not match.providers or name.provider in match.providers)
             )
-            self._found[match] = found
-        return found
+        return self._found[key]
 
     def _services(self, provider: Provider) -> frozenset[str]:
         """Those that the provider may offer, by their own names or their categories'."""

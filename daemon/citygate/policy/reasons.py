@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from citygate.policy import share, windows
 from citygate.policy.dscp import dscp_text
-from citygate.policy.evaluate import Far, FlowOutcome, Outcome, clock, today
+from citygate.policy.evaluate import Far, FlowOutcome, Outcome, clock, in_range, today
 from citygate.policy.model import Action, Address, Effect, Match, Mode, Name, Network, PortRange, Region, Rule, Share
 from citygate.policy.names import Names
 from citygate.policy.rate import rate_text
@@ -103,7 +103,7 @@ def _match(match: Match, region: Region, name: Name | None, far: Far, at: dateti
         yield Reason("name", "depends on the name that the flow will get")
     if match.networks and not any(far.address in network for network in match.networks):
         yield Reason("network", f"asks for a far end in {_some(match.networks)}, it is {far.address}")
-    if match.ports and not any(_in_range(far, ports) for ports in match.ports):
+    if match.ports and not any(in_range(far, ports) for ports in match.ports):
         port = f"it is {far.proto}/{far.port}" if far.port else "the flow has none"
         yield Reason("port", f"asks for port {_some(map(_port, match.ports))}, {port}")
 
@@ -148,10 +148,6 @@ def _who_and_when(rule: Rule, region: Region, subscriber: Address, at: datetime)
 def position(part: Share, subscriber: Address) -> int:
     """Where a subscriber stands in a rollout, in 10,000ths: inside, when the share is larger."""
     return share.position(part.seed, subscriber)
-
-
-def _in_range(far: Far, ports: PortRange) -> bool:
-    return far.proto == ports.proto and far.port is not None and ports.first <= far.port <= ports.last
 
 
 def _percent(parts: int) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from citygate.policy.relations import region_words
 from citygate.policy.revision import names_digest, region_digest, revision
 from citygate.policy.source import fetch, parse
 from citygate.policy.spans import span
-from citygate.policy.zones import ZONES
+from citygate.policy.zones import ZONES, carve_region
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,21 @@ class Reloader:
         return self._quick() or self._whole()
 
     def _whole(self) -> Loaded:
-        self._names = None
-        self._beside = self._read_beside()  # before the load: a change in between is one for the next time
-        loaded = load(self._directory, self._catalogue)
+        # Digests before the load: a file that changes in between is not taken for what the load has read.
+        beside, contents = self._read_beside(), dict(self._contents())
+        loaded = load(self._directory, self._catalogue)  # when it raises, what was known of each file stays known
+        self._beside = beside
         self._names = loaded.names, names_digest(loaded.names)
-        self._files = {}
+        self._files = dict(_sound(loaded, contents))
         return self._quick() or loaded
+
+    def _contents(self) -> Iterator[tuple[Path, bytes]]:
+        """The digests of all regions' files that can be read."""
+        with suppress(OSError):
+            for path in yaml_files(self._directory / REGIONS):
+                data = fetch(path)
+                if isinstance(data, bytes):
+                    yield path, _digest(data)
 
     def _read_beside(self) -> dict[Path, bytes | Problem]:
         files = (self._directory / SERVICES, self._directory / PROVIDERS)
@@ -110,7 +121,7 @@ class Reloader:
         data = fetch(path)
         if isinstance(data, Problem):
             return None
-        content = hashlib.sha256(data).digest()
+        content = _digest(data)
         before = self._files.get(path)
         if before and before.content == content:
             return before
@@ -119,8 +130,29 @@ class Reloader:
         region, zones = judge(source, names)
         if region is None or source.problems:
             return None
-        spans = sorted((network.version, *span(network)) for network in region.subscribers)
-        return _Sound(content, region, region_digest(region), zones, tuple(spans), dict(places_of(source, region)))
+        return _Sound(content, region, region_digest(region), zones, _spans(region), dict(places_of(source, region)))
+
+
+def _sound(loaded: Loaded, contents: Mapping[Path, bytes]) -> Iterator[tuple[Path, _Sound]]:
+    """The files of a policy that was loaded whole, as far as ``contents`` has their digests."""
+    places: defaultdict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+    for key, place in loaded.places.items():
+        places[key[0]][key] = place
+    for region in loaded.policy.regions:
+        path = Path(places[region.name][region.name, ""].rpartition(":")[0])
+        if path in contents:
+            zones = sum(1 for _ in carve_region(region))
+            yield path, _Sound(
+                contents[path], region, region_digest(region), zones, _spans(region), places[region.name]
+            )
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _spans(region: Region) -> tuple[tuple[int, int, int], ...]:
+    return tuple(sorted((network.version, *span(network)) for network in region.subscribers))
 
 
 def _together(files: Collection[_Sound], names: Names) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from citygate.policy.problem import Problem
-from citygate.policy.source import Source
+from citygate.policy.source import NodePath, Source
 from citygate.policy.suggest import meant
 from citygate.policy.values import Keys
 
@@ -20,15 +21,37 @@ def fit(source: Source, keys: type[K]) -> K | None:
     """The file's data as ``keys``; None when it does not fit, with every reason added to the source's problems."""
     if not source.usable:
         return None
+    # A key that is written has a value: blank it would read as left out. An alias was complained of already.
+    aliases = {(problem.line, problem.column) for problem in source.problems}
+    blanks = [path for path in _blanks(source.data, ()) if source.place(path) not in aliases]
+    source.problems += (source.problem(source.place(path), f"{_subject(source, path)} has no value") for path in blanks)
     try:
-        return keys.model_validate(source.data)
+        fitting = keys.model_validate(source.data)
     except ValidationError as error:
-        # An alias was read as no value, and complained of.
-        aliases = {(problem.line, problem.column) for problem in source.problems}
         for detail in error.errors(include_url=False):
-            if detail["input"] is not None or source.place(detail["loc"]) not in aliases:
+            if detail["input"] is not None and not any(path[: len(detail["loc"])] == detail["loc"] for path in blanks):
                 source.problems.append(_problem(source, keys, detail))
         return None
+    return None if blanks else fitting
+
+
+def _blanks(value: object, path: NodePath) -> Iterator[NodePath]:
+    """Paths of the places where a value should be. Depth is bounded by the reader."""
+    if value is None:
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _blanks(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _blanks(inner, (*path, i))
+
+
+def _subject(source: Source, path: NodePath) -> str:
+    key = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
+    # A value that stands alone where a list may is itself, not an entry.
+    entry = bool(path) and isinstance(path[-1], int) and path in source.values
+    return f"an entry of `{key}`" if entry else f"`{key}`" if key else "the file"
 
 
 def _problem(source: Source, keys: type[Keys], error: ErrorDetails) -> Problem:
@@ -38,15 +61,10 @@ def _problem(source: Source, keys: type[Keys], error: ErrorDetails) -> Problem:
         return source.problem(source.key_place(path), _unknown_key(_keys_at(keys, path[:-1]), key))
     if kind == "missing":
         return source.problem(source.place(path[:-1]), f"`{key}` is missing")
-    # A value that stands alone where a list may is itself, not an entry.
-    entry = bool(path) and isinstance(path[-1], int) and path in source.values
-    subject = f"an entry of `{key}`" if entry else f"`{key}`" if key else "the file"
-    return source.problem(source.place(path), _sentence(subject, key, error))
+    return source.problem(source.place(path), _sentence(_subject(source, path), key, error))
 
 
 def _sentence(subject: str, key: str, error: ErrorDetails) -> str:
-    if error["input"] is None:
-        return f"{subject} has no value"
     match error["type"]:
         case "value_error":
             # Our own readers' words: about the value by itself, or what the subject must be.

@@ -8,6 +8,7 @@ their mapping.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,11 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What else a plain word can be in YAML 1.1. Any other tag (`<<`, `=`) is left as the text it is.
 _RESOLVER: Any = Resolver()
 _TYPED = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "timestamp"))
+
+
+# YAML 1.1 also reads 010 as eight, 1_0 as ten and 18:00 as 1,080. Who writes that means something else.
+_INTEGER = "tag:yaml.org,2002:int"
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)", re.ASCII)
 
 
 class Place(NamedTuple):
@@ -220,7 +226,7 @@ def _value(source: Source, event: yaml.NodeEvent, place: Place) -> object:
         return {}
     assert isinstance(event, yaml.ScalarEvent)
     tag = _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit) if event.tag is None else None
-    if tag not in _TYPED:
+    if tag not in _TYPED or (tag == _INTEGER and not _DECIMAL.fullmatch(event.value)):
         return event.value
     try:
         typed: object = SafeConstructor().construct_object(yaml.ScalarNode(tag, event.value))

@@ -34,7 +34,7 @@ _SECOND = timedelta(seconds=1)
 def parse_window(value: object) -> Window:
     """``Mon-Fri 18:00-23:00``, ``Sat,Sun``, ``22:00-06:00``. Raises ValueError with a sentence."""
     if not isinstance(value, str):
-        raise ValueError("must be text such as Mon-Fri 18:00-23:00 or Sat,Sun (YAML takes 18:00 alone for a number)")
+        raise ValueError("must be text such as Mon-Fri 18:00-23:00 or Sat,Sun")
     found = _WINDOW.fullmatch(value)
     if not found or not (found[1] or found[2]):
         raise ValueError(f"{value!r} is not a window, write Mon-Fri 18:00-23:00, Sat,Sun or 18:00-23:00")
