@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from citygate import catalogue
+from citygate.catalogue import Catalogue
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A slow machine is not a failing test; a failing example is printed so that anybody can run it again.
@@ -29,3 +32,15 @@ def root() -> None:
     """Skips unless the tests run as root, as namespaces and the kernel's tables need."""
     if os.geteuid() != 0:
         pytest.skip("needs root, for network namespaces and nftables: sudo ./run test")
+
+
+@pytest.fixture(scope="session")
+def builtin() -> Catalogue:
+    """The project's own catalogue."""
+    return catalogue.builtin()
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The project's example policies."""
+    return ROOT / "policies"

@@ -14,15 +14,16 @@ from hypothesis import strategies as st
 
 from citygate import flows
 from citygate.control import Refused
-from citygate.flows import Judge, Wanted, describe, listed
+from citygate.flows import Wanted, describe, judged, listed
 from citygate.inforce import InForce
 from citygate.kernel import marks
 from citygate.kernel.conntrack import Count, Entry, Way
 from citygate.policy.evaluate import Far, decide_flow
+from citygate.policy.judge import Judge
 from citygate.policy.load import Loaded
 from citygate.policy.model import Address, Name, Policy, Share
 from citygate.policy.names import Names
-from citygate.policy.zones import ZoneIndex, carve
+from citygate.policy.zones import carve
 from tests.inforce_samples import sample
 from tests.policy import world
 
@@ -62,7 +63,7 @@ def class_of(service: str, now: InForce) -> int:
 
 
 def told(one: Entry, now: InForce) -> dict[str, Any]:
-    return describe(one, Judge(now), now)
+    return describe(one, Judge(now.loaded, now.at), now)
 
 
 def asked(table: Iterable[Entry], now: InForce, **arguments: Any) -> list[str]:
@@ -269,8 +270,8 @@ def flows_of_the_world(random: Random) -> Iterator[tuple[int, Way]]:
 def test_what_is_asked_once_for_many_is_what_each_would_get(now: InForce, policy: Policy, seed: int) -> None:
     names = Names(world.CATALOGUE)
     classes = dict(enumerate(names.all, 1))
-    here = replace(now, loaded=Loaded(policy, names, {}), index=ZoneIndex(carve(policy)), classes=classes)
-    judge = Judge(here)
+    here = replace(now, loaded=Loaded(policy, names, {}), index=Index(carve(policy)), classes=classes)
+    judge = Judge(here.loaded, here.at, here.index.find)
     random = Random(seed)
     for proto, there in flows_of_the_world(random):
         class_ = random.randrange(len(classes) + 1)
@@ -280,4 +281,4 @@ def test_what_is_asked_once_for_many_is_what_each_would_get(now: InForce, policy
         responder = Far(there.destination, word, there.destination_port)
         zones = here.index.find(there.source), here.index.find(there.destination)
         expected = decide_flow(*zones, classes.get(class_), originator, responder, here.at, names)
-        assert judge.outcome(Entry(proto, there, back, class_, None, None, 1, "")) == expected
+        assert judged(Entry(proto, there, back, class_, None, None, 1, ""), judge, here) == expected

@@ -67,7 +67,7 @@ def test_check_loads_nothing_compiled(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, "check", directory], capture_output=True, text=True, check=False)
     modules = set(done.stderr.split())
     assert done.returncode == 0
-    assert "citygate.policy.check" in modules
+    assert "citygate.review.check" in modules
     assert not {
         name for name in modules if name.startswith(("citygate.datapath", "citygate.kernel", "pyroute2", "scapy"))
     }

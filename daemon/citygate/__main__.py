@@ -64,7 +64,7 @@ def run(file: Path) -> None:
 @JSON
 def check(directory: Path, days: int, at: str | None, strict: bool, as_json: bool) -> None:
     """Check a policy directory: every problem with its place, and warnings."""
-    from citygate.policy import check
+    from citygate.review import check
 
     sys.exit(check.check(directory, as_json, days, at, strict))
 
@@ -73,7 +73,7 @@ def check(directory: Path, days: int, at: str | None, strict: bool, as_json: boo
 @click.argument("file", type=click.Choice(["region", "providers", "services", "tests", "config"]))
 def schema(file: str) -> None:
     """Print the JSON Schema of one kind of file, for editors."""
-    from citygate.policy import json_schema
+    from citygate.review import json_schema
 
     click.echo(json_schema.text(file), nl=False)
 
@@ -83,7 +83,7 @@ def schema(file: str) -> None:
 @JSON
 def test(directory: Path, as_json: bool) -> None:
     """Run the policy tests in DIRECTORY/tests; status 1 when one fails."""
-    from citygate.policy import trial
+    from citygate.review import trial
 
     sys.exit(trial.run(directory, as_json))
 
@@ -101,9 +101,52 @@ def test(directory: Path, as_json: bool) -> None:
 @JSON
 def explain(directory: Path, as_json: bool, **options: str | None) -> None:
     """Say what becomes of one flow, by which rule, why by no other, and when that changes by itself."""
-    from citygate.tools import explain as tool
+    from citygate.review import explain as tool
 
     sys.exit(tool.explain(directory, tool.Options(**options), as_json))
+
+
+@commands.command()
+@click.argument("captures", metavar="CAPTURE...", type=FILE, nargs=-1, required=True)
+@click.option("--dir", "directory", type=DIRECTORY, default=POLICIES, show_default=True)
+@click.option("--as", "moves", metavar="OLD=NEW", multiple=True, help="Take addresses of the captures for others.")
+@AT
+@click.option("--flows", "per_flow", is_flag=True, help="A row a flow in place of the totals.")
+@JSON
+def replay(
+    captures: tuple[Path, ...], directory: Path, moves: tuple[str, ...], at: str | None, per_flow: bool, as_json: bool
+) -> None:
+    """Tell what a policy would do to each flow of captures."""
+    from citygate.review import replay
+
+    sys.exit(replay.replay(captures, directory, moves, at, per_flow, as_json))
+
+
+@commands.command()
+@click.argument("old", type=DIRECTORY)
+@click.argument("new", type=DIRECTORY)
+@AT
+@click.option("--capture", "captures", type=FILE, multiple=True, help="Only the flows of this capture.")
+@click.option("--as", "moves", metavar="OLD=NEW", multiple=True, help="Take addresses of the captures for others.")
+@click.option("--live", is_flag=True, help="Only the flows of this gateway, where OLD is in force.")
+@SOCKET
+@JSON
+def diff(
+    old: Path,
+    new: Path,
+    at: str | None,
+    captures: tuple[Path, ...],
+    moves: tuple[str, ...],
+    live: bool,
+    socket: Path,
+    as_json: bool,
+) -> None:
+    """Tell which flows an edit changes. Status 0: none, 1: some, 2: trouble."""
+    from citygate.review.diff import Options, diff
+
+    if live and captures:
+        raise click.UsageError("--live and --capture exclude each other")
+    sys.exit(diff(old, new, Options(at, captures, moves, socket if live else None), as_json))
 
 
 @commands.command()

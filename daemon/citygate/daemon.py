@@ -26,6 +26,7 @@ from citygate.datapath.batch import Queue, Worker
 from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.enforcer import Enforcer
+from citygate.inforce import InForce
 from citygate.kernel import Changes, KernelError, queue_stats
 from citygate.mailbox import Letter, Mailbox
 from citygate.policy.problem import PolicyError, Problem
@@ -42,7 +43,7 @@ log = logging.getLogger(__name__)
 GUARD_SECONDS = 0.25  # between two looks after the table, at least
 CLOCK_SECONDS = 1.0  # between two looks at the clock, at most: it may be set
 CLOCK_SET_BACK = timedelta(seconds=2)
-HELD_SECONDS = 0.05  # between two looks whether files may be looked at again
+TORN_SECONDS = 1.0  # between two attempts to make the table again
 TAKE_SECONDS = 2.0  # that a packet loop may need to take new names: it looks every 0.2 s
 
 
@@ -83,7 +84,11 @@ class Daemon:
         ending.callback(self._register.close)
         self._enforcer = Enforcer(settings.policies, self._register, settings.queues.numbers)
         ending.callback(self._enforcer.close)
-        self._rehearsal = Rehearsal(self._enforcer, settings.policies, self._on_main_thread)
+        self._rehearsal = Rehearsal(
+            self._enforcer, settings.policies, self._on_main_thread, lambda: mailbox.put(Letter.CHANGED)
+        )
+        ending.callback(self._rehearsal.release)
+        self._ended: InForce | None = None  # the policy in force whose moment is over, by the clock's thread
         self._reloads = metrics.Reloads()
         self._open_queues()
         self._events = events.EventLog(
@@ -105,7 +110,7 @@ class Daemon:
         self._tell_ready()
         acts: dict[Letter, Callable[[], object]] = {
             Letter.HANGUP: self._hang_up,
-            Letter.CHANGED: self._reload,
+            Letter.CHANGED: self._changed,
             Letter.REMOVED: self._restore,
             Letter.TIME: self._turn,
             Letter.ERRAND: self._mailbox.run_errands,
@@ -118,11 +123,16 @@ class Daemon:
 
     def _hang_up(self) -> None:
         self._events.reopen()
-        self._reload()
+        self._changed()
+
+    def _changed(self) -> None:
+        """Not while somebody writes files that belong together: a letter comes when that is over."""
+        if not self._rehearsal.held:
+            self._reload()
 
     def _reload(self) -> Outcome:
         systemd.notify("RELOADING=1")
-        self._rehearsal.held_until = 0.0
+        self._rehearsal.release()
         naming = self._enforcer.in_force.naming
         try:
             self._enforcer.reload()
@@ -149,17 +159,22 @@ class Daemon:
         try:
             if not self._enforcer.restore():  # told twice of one thing
                 return
-        except KernelError as error:
+        except (KernelError, OSError) as error:
             self._refused(f"somebody removed the table, and it cannot be made again: {error}")
             return
         self._reloads.results["restored"] += 1
         log.warning("somebody removed the table or its queue rule: made again, policy %s", self._policy())
+        refusal = self._reloads.refusal
+        if refusal and not refusal.problems:  # it was the table that was in the way
+            self._changed()
 
     def _turn(self) -> None:
         """Time windows and licences as of now."""
+        if self._ended is not self._enforcer.in_force:  # told twice of one thing, or an edit came between
+            return
         try:
             zones = self._enforcer.turn()
-        except (KernelError, RegisterError) as error:
+        except (KernelError, RegisterError, OSError) as error:
             log.error("what the time changed cannot be put in force, it is tried again: %s", error)
             return
         self._reloads.results["timed"] += 1
@@ -304,8 +319,6 @@ class Daemon:
 
     def _watch(self, stop: threading.Event) -> None:
         for _ in watch.changes(self._settings.policies, self._seen, stop):
-            while time.monotonic() < self._rehearsal.held_until and not stop.wait(HELD_SECONDS):
-                pass
             self._mailbox.put(Letter.CHANGED)
 
     def _keep_time(self, stop: threading.Event) -> None:
@@ -317,6 +330,7 @@ class Daemon:
             if in_force is not known:
                 known, edge = in_force, self._enforcer.next_edge(in_force)
             if (edge and now >= edge) or now < in_force.at - CLOCK_SET_BACK:
+                self._ended = in_force
                 self._mailbox.put(Letter.TIME)
                 pause = CLOCK_SECONDS
             else:
@@ -326,8 +340,10 @@ class Daemon:
         """Tell when the table or the queue rule is gone, as after `nft flush ruleset`."""
         changes = Changes()
         due = True  # at once: somebody may have come between the start and this
-        while not stop.wait(GUARD_SECONDS):  # many edits are one look
-            due = changes.wait(GUARD_SECONDS) or due
+        pause = GUARD_SECONDS  # many edits are one look
+        while not stop.wait(pause):
+            pause = GUARD_SECONDS
+            due = changes.wait(GUARD_SECONDS) or due or self._enforcer.torn
             if not due:
                 continue
             try:
@@ -335,9 +351,10 @@ class Daemon:
             except KernelError as error:  # looked at again the next time round
                 log.warning("cannot look after the table: %s", error)
                 continue
-            due = False
-            if not whole:
+            due = not whole
+            if due:
                 self._mailbox.put(Letter.REMOVED)
+                pause = TORN_SECONDS
         changes.close()
 
 

@@ -11,10 +11,10 @@ import threading
 from datetime import datetime
 from pathlib import Path
 
-from citygate import catalogue, inforce
+from citygate import catalogue, inforce, licences
 from citygate.inforce import InForce
 from citygate.kernel import Counters, Kernel, KernelError
-from citygate.kernel.compile import Compiler
+from citygate.kernel.compile import Compiled, Compiler
 from citygate.licences import ByLicence, Licensed
 from citygate.policy.edges import next_edge
 from citygate.policy.load import Loaded
@@ -22,6 +22,8 @@ from citygate.policy.reload import Reloader
 from citygate.register import Register
 
 log = logging.getLogger(__name__)
+
+_FAULTS = (KernelError, OSError)  # the second where `nft` cannot be run: no memory, no file descriptors
 
 
 class Enforcer:
@@ -36,8 +38,10 @@ class Enforcer:
         self._compiler = Compiler(register)
         self._in_force = inforce.prepare(self._reloader.load(), self._compiler)
         self._kernel = Kernel(queues)
-        self._lock = threading.Lock()  # the kernel's door is for one thread at a time
+        self._lock = threading.Lock()  # the kernel's door and the licences' counts are for one thread at a time
         self._by_licence = ByLicence()
+        self._torn = False
+        self.tables = 0  # how many this daemon began; the counters of an earlier one are gone
         self.step = self._kernel.step
 
     def close(self) -> None:
@@ -51,8 +55,8 @@ class Enforcer:
     def start(self) -> bool:
         """Put the policy into the kernel; whether a table was there and is adopted. Raises KernelError."""
         with self._lock:
-            adopted = self._kernel.start(self._in_force.table)
-        self._note_licences(self._in_force)
+            adopted = self._load(self._in_force.table)
+            self._look()
         return adopted
 
     def reload(self) -> None:
@@ -88,24 +92,32 @@ class Enforcer:
         Conntrack has kept the flows' names.
         """
         with self._lock:
-            if self._kernel.is_whole():
+            if not self._torn and self._kernel.is_whole():
                 return False
-            self._kernel.start(self._in_force.table)
+            self._load(self._in_force.table)
         return True
+
+    @property
+    def torn(self) -> bool:
+        """Whether loading the whole table failed, so that nobody knows what is there until ``restore``."""
+        return self._torn
 
     def is_whole(self) -> bool:
         """Whether the table and the queue rule are there. Raises KernelError."""
         with self._lock:
-            return self._kernel.is_whole()
+            return not self._torn and self._kernel.is_whole()
 
     def counters(self) -> Counters:
         """Raises KernelError."""
         with self._lock:
-            return self._kernel.counters()
+            found = self._kernel.counters()
+            self._by_licence.look(found, self._in_force)
+            return found
 
-    def licensed(self, counters: Counters) -> dict[Licensed, int]:
-        """Packets by what their provider's licence was at the time."""
-        return self._by_licence.look(counters, self._in_force)
+    def licensed(self) -> dict[Licensed, int]:
+        """Packets by what their provider's licence was at the time, as of the last ``counters``."""
+        with self._lock:
+            return self._by_licence.totals()
 
     def next_edge(self, now: InForce) -> datetime | None:
         """When time will change ``now`` by itself."""
@@ -114,20 +126,39 @@ class Enforcer:
 
     def _go_over(self, new: InForce) -> None:
         with self._lock:
+            if not licences.alike(self._in_force, new):
+                self._look()
+            self._edit(new.table)
+            self._in_force = new
+
+    def _edit(self, table: Compiled) -> None:
+        """Where that cannot be, the one in force is loaded again, for the kernel may hold parts of both."""
+        if not self._torn:
             try:
-                self._kernel.edit(new.table)
-            except KernelError as error:
+                self._kernel.edit(table)
+                return
+            except _FAULTS as error:
                 # Somebody may have flushed the rule set: then the whole table is loaded.
                 log.warning("%s; loading the whole table", error)
-                self._kernel.start(new.table)
-        before, self._in_force = self._in_force, new
-        self._note_licences(before)
-
-    def _note_licences(self, before: InForce) -> None:
-        """What was counted until now was counted under the licences of ``before``."""
-        if not before.policy.providers:
-            return
         try:
-            self._by_licence.look(self.counters(), before)
-        except (KernelError, OSError) as error:
+            self._load(table)
+        except _FAULTS:
+            self._load(self._in_force.table)
+            raise
+
+    def _load(self, table: Compiled) -> bool:
+        """The whole table; whether one was there, which goes on with its counters."""
+        self._torn = True
+        adopted = self._kernel.start(table)
+        self._torn = False
+        if not adopted:
+            self.tables += 1
+            self._by_licence.restart()
+        return adopted
+
+    def _look(self) -> None:
+        """What was counted until now was counted under the licences of now."""
+        try:
+            self._by_licence.look(self._kernel.counters(), self._in_force)
+        except _FAULTS as error:
             log.warning("packets by licence cannot be told apart at this change: %s", error)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Self
 
 from citygate import totals
@@ -19,11 +18,10 @@ from citygate.control import Answer, Item, Refused, known
 from citygate.inforce import InForce
 from citygate.kernel import marks
 from citygate.kernel.conntrack import Count, Entry, entries
-from citygate.policy.evaluate import Far, FlowOutcome, decide_flow, reaches
-from citygate.policy.model import Action, Address, Match, Name, Network
+from citygate.policy.evaluate import Far, FlowOutcome
+from citygate.policy.judge import Judge
+from citygate.policy.model import Action, Match, Name, Network
 from citygate.policy.prefix import parse_network
-from citygate.policy.share import inside
-from citygate.policy.zones import Zone
 
 UNDECIDED = "undecided"  # the verdict of a flow that passes until it has a name
 VERDICTS = (*Action, UNDECIDED)
@@ -75,12 +73,12 @@ def answer(arguments: Mapping[str, Any], now: InForce) -> Answer:
 
 def listed(table: Iterable[Entry], wanted: Wanted, now: InForce) -> Answer:
     """The flows of ``table`` that are wanted, as items."""
-    judge = Judge(now)
+    judge = Judge(now.loaded, now.at, now.index.find)
     counted: Counter[str] = Counter(flows=0, shown=0)
 
     def matching() -> Iterator[Entry]:
         for entry in table:
-            if _fits(entry, wanted, judge):
+            if _fits(entry, wanted, judge, now):
                 counted["flows"] += 1
                 yield entry
 
@@ -93,7 +91,7 @@ def listed(table: Iterable[Entry], wanted: Wanted, now: InForce) -> Answer:
 
 def describe(entry: Entry, judge: Judge, now: InForce) -> Item:
     """A flow as people and programs read it. It is told from the side of the subscriber whose region answers."""
-    outcome = judge.outcome(entry)
+    outcome = judged(entry, judge, now)
     zone = outcome.zone
     opened = zone is not None and zone is judge.zone(entry.original.source)
     up, down = (entry.sent, entry.answered) if opened else (entry.answered, entry.sent)
@@ -119,53 +117,15 @@ def describe(entry: Entry, judge: Judge, now: InForce) -> Item:
     }
 
 
-class Judge:
-    """The reference evaluator's answers, as of the moment whose answers the kernel holds.
-
-    It is slow, and a table has a hundred thousand flows, so it is asked once about flows that no rule can tell apart.
-    """
-
-    def __init__(self, now: InForce) -> None:
-        self._now = now
-        self._views: dict[str, _View] = {}  # by the zone's key
-        self._known: dict[Hashable, FlowOutcome] = {}
-        self.zone = cache(now.index.find)
-
-    def outcome(self, entry: Entry) -> FlowOutcome:
-        proto = _proto(entry)
-        originator = Far(entry.original.source, proto, entry.original.source_port)
-        responder = Far(entry.reply.source, proto, entry.reply.source_port)
-        zones = self.zone(originator.address), self.zone(responder.address)
-        class_ = entry.mark & marks.CLASS
-        key = class_, self._view(zones[0], originator, responder), self._view(zones[1], responder, originator)
-        if key not in self._known:
-            name = Name(*totals.service(class_, self._now)) if class_ else None
-            self._known[key] = decide_flow(*zones, name, originator, responder, self._now.at, self._now.names)
-        return self._known[key]
-
-    def _view(self, zone: Zone | None, near: Far, far: Far) -> Hashable:
-        if zone is None:
-            return None
-        if zone.key not in self._views:
-            self._views[zone.key] = _View(zone)
-        return self._views[zone.key].of(near.address, far)
+def judged(entry: Entry, judge: Judge, now: InForce) -> FlowOutcome:
+    """What the policy in force says of an entry, as of the moment whose answers the kernel holds."""
+    proto, class_ = _proto(entry), entry.mark & marks.CLASS
+    originator = Far(entry.original.source, proto, entry.original.source_port)
+    responder = Far(entry.reply.source, proto, entry.reply.source_port)
+    return judge.outcome(Name(*totals.service(class_, now)) if class_ else None, originator, responder)
 
 
-class _View:
-    """All that a zone's rules can see of a flow beside its name: which mean such a subscriber, such a far end."""
-
-    def __init__(self, zone: Zone) -> None:
-        shares = [rule.share for rule in zone.rules if rule.share]
-        matches = [rule.match for rule in zone.rules if rule.match.networks or rule.match.ports]
-        self._key = zone.key
-        self._near: Callable[[Address], Hashable] = cache(lambda near: tuple(inside(share, near) for share in shares))
-        self._far: Callable[[Far], Hashable] = cache(lambda far: tuple(reaches(match, far) for match in matches))
-
-    def of(self, subscriber: Address, far: Far) -> Hashable:
-        return self._key, self._near(subscriber), self._far(far)
-
-
-def _fits(entry: Entry, wanted: Wanted, judge: Judge) -> bool:
+def _fits(entry: Entry, wanted: Wanted, judge: Judge, now: InForce) -> bool:
     """Whether a flow is wanted. Its class has been looked at already; its verdict, which takes longest, comes last."""
     ends = entry.original.source, entry.reply.source
     zones = [zone for zone in map(judge.zone, ends) if zone]
@@ -173,7 +133,7 @@ def _fits(entry: Entry, wanted: Wanted, judge: Judge) -> bool:
         return False
     if wanted.address is not None and not any(end in wanted.address for end in ends):
         return False
-    return wanted.verdict is None or _verdict(judge.outcome(entry)) == wanted.verdict
+    return wanted.verdict is None or _verdict(judged(entry, judge, now)) == wanted.verdict
 
 
 def _classes(service: str | None, category: str | None, now: InForce) -> frozenset[int] | None:

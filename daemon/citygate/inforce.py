@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from citygate import catalogue
@@ -13,10 +14,25 @@ from citygate.datapath.naming import Naming
 from citygate.kernel.compile import Compiled, Compiler
 from citygate.policy.load import Loaded
 from citygate.policy.load import load as load_directory
-from citygate.policy.model import Name, Policy
+from citygate.policy.model import Address, Name, Policy
 from citygate.policy.names import Names
-from citygate.policy.zones import ZoneIndex, region_of
+from citygate.policy.zones import Zone, ZoneIndex, region_of
 from citygate.register import Register
+
+
+class Index:
+    """Address to zone. Made when first asked: an edit of a policy with many prefixes does not wait for it."""
+
+    def __init__(self, zones: Iterable[Zone]) -> None:
+        self._zones = zones
+
+    def find(self, address: Address) -> Zone | None:
+        """The zone, or None for an address in no region."""
+        return self._made.find(address)
+
+    @cached_property
+    def _made(self) -> ZoneIndex:
+        return ZoneIndex(self._zones)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +44,7 @@ class InForce:
     at: datetime  # the moment of time windows and licences in ``table``
     table: Compiled  # for the kernel
     naming: Naming  # for the classifiers
-    index: ZoneIndex  # address to zone
+    index: Index
     classes: Mapping[int, Name]  # class number to name: all that ever had one
     regions: Mapping[int, str]  # zone number to region: all that ever had one
 
@@ -67,7 +83,7 @@ def prepare(
         at=at,
         table=table,
         naming=before.naming if before and same_names else _naming(names, register),
-        index=before.index if before and before.table.zones == table.zones else ZoneIndex(table.zones),
+        index=before.index if before and before.table.zones == table.zones else Index(table.zones),
         classes={number: Name(*name) for number, name in register.classes().items()},
         regions={number: region_of(key) for number, key in register.zones().items()},
     )

@@ -1,12 +1,12 @@
 """Traffic by what its provider's licence was at the time.
 
 The kernel counts by class, so by service and provider; what a licence is changes with the day. So what was counted
-since the last look belongs to the licences of the policy that was in force since: look before it changes.
+since the last look belongs to the licences of the policy that was in force since: look before it changes. A packet
+that comes between the beginning of a licence and the kernel's table knowing of it counts as granted and blocked.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -30,36 +30,53 @@ class Licensed(NamedTuple):
 
 
 class ByLicence:
-    """Packets of the services that some provider may offer. From any thread."""
+    """Packets of the services that some provider may offer. For one thread at a time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._seen: dict[tuple[int, int, str, str], int] | None = None  # None: not looked yet
         self._totals: Counter[Licensed] = Counter()
 
-    def look(self, counters: Counters, now: InForce) -> dict[Licensed, int]:
-        """The totals, with what was counted since the last look as of ``now``'s register and moment.
+    def totals(self) -> dict[Licensed, int]:
+        """As of the last look."""
+        return dict(self._totals)
+
+    def restart(self) -> None:
+        """The kernel's counters begin at 0. What they counted since the last look is lost."""
+        self._seen = {}
+
+    def look(self, counters: Counters, now: InForce) -> None:
+        """Add what was counted since the last look, as of ``now``'s register and moment.
 
         What the first look finds was counted for an earlier daemon, under licences nobody knows any more. A count that
-        is smaller than before began anew: somebody took the table away.
+        is smaller than before began anew: somebody flushed its set.
         """
+        seen = self._seen
+        self._seen = (seen or {}) | {key: packets for key, (packets, _) in counters.packets.items()}
+        if seen is None or not now.policy.providers:
+            return
         offered = frozenset[str]().union(*now.names.offered.values())
-        timezones = {region.name: region.timezone for region in now.policy.regions}
-        with self._lock:
-            if self._seen is None:
-                self._seen = {key: packets for key, (packets, _) in counters.packets.items()}
-            for key, (packets, _) in counters.packets.items():
-                zone, class_, verdict, direction = key
-                before = self._seen.get(key, 0)
-                self._seen[key] = packets
-                name, region = now.classes.get(class_), now.regions.get(zone, "")
-                if verdict in SHADOW or name is None or name.service not in offered or region not in timezones:
-                    continue
-                provider = now.names.known(name).provider
-                licence = now.names.licence(name, region, today(timezones[region], now.at))
-                fresh = packets - before if packets >= before else packets
-                self._totals[Licensed(region, provider, licence, verdict, direction)] += fresh
-            return dict(self._totals)
+        days = _days(now)
+        for key, packets in self._seen.items():
+            zone, class_, verdict, direction = key
+            before = seen.get(key, 0)
+            fresh = packets - before if packets >= before else packets
+            name, region = now.classes.get(class_), now.regions.get(zone, "")
+            if not fresh or verdict in SHADOW or name is None or name.service not in offered or region not in days:
+                continue
+            known = now.names.known(name)
+            licence = now.names.licence(known, region, days[region])
+            self._totals[Licensed(region, known.provider, licence, verdict, direction)] += fresh
+
+
+def alike(one: InForce, other: InForce) -> bool:
+    """Whether every licence is the same under both, in every region."""
+    return one.names is other.names and _days(one) == _days(other)
+
+
+def _days(now: InForce) -> dict[str, date]:
+    """What day it is in each region."""
+    days = {timezone: today(timezone, now.at) for timezone in {region.timezone for region in now.policy.regions}}
+    return {region.name: days[region.timezone] for region in now.policy.regions}
 
 
 def ends(now: InForce) -> Iterator[tuple[str, float]]:

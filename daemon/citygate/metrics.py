@@ -56,7 +56,7 @@ class Sources:
 
     in_force: Callable[[], InForce]
     kernel: Callable[[], Counters]  # may raise KernelError or OSError
-    licensed: Callable[[Counters], Mapping[Licensed, int]]
+    licensed: Callable[[], Mapping[Licensed, int]]  # of the counters read last
     queues: Callable[[], Mapping[int, QueueStats]]  # may raise OSError
     named: Callable[[], Mapping[tuple[int, int], int]]  # (zone, class) to flows named
     classifiers: Callable[[], Mapping[str, int]]  # their counts, summed over the queues
@@ -75,11 +75,10 @@ class Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         now = self._from.in_force()
         try:
-            counters = self._from.kernel()
-            yield from _counters(counters, now)
-            yield from _licences(self._from.licensed(counters), now)
+            yield from _counters(self._from.kernel(), now)
         except (KernelError, OSError) as error:
             self._failed("counters", error)
+        yield from _licences(self._from.licensed(), now)
         try:
             yield from _queues(self._from.queues())
         except OSError as error:

@@ -23,7 +23,7 @@ from citygate.lab.wire import converse
 NUMBERS = itertools.count()
 
 StartGateway = Callable[..., Gateway]
-"""Region file names to texts, and ``queues=``, ``length=``, ``services=``, ``providers=`` of ``Gateway``; it is ready."""
+"""Region file names to texts, and keywords of ``Gateway``; gives a daemon that is ready."""
 
 
 def require_queue(lab: Lab) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from random import Random
@@ -33,7 +33,11 @@ from tests.conftest import ROOT
 from tests.e2e.tools import PATIENCE, packets, until
 
 POLICIES = ROOT / "policies"
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 families = pytest.mark.parametrize("family", [4, 6])
+needs_faketime = pytest.mark.skipif(
+    not list(Path("/usr").glob("lib/*/faketime/libfaketimeMT.so.1")), reason="needs libfaketime"
+)
 
 NOBODY = party("internet")  # in nobody's register
 TELECOM, UNICOM, BT, ATT = (
@@ -156,11 +160,25 @@ def test_an_applicant_waits_for_the_first_day_of_its_licence(running: Gateway) -
     """In the free-trade zone, where it applied; elsewhere that day changes nothing."""
     assert reached_bt(running) == set()
     assert licences_of_bt(running) == {"shenzhen": {"none"}, "shanghai": {"none"}, "shanghai-ftz": {"applied"}}
-    today = datetime.now(ZoneInfo("Asia/Shanghai")).date()
+    today = datetime.now(SHANGHAI).date()
     save(running, running.directory / "policies/providers.yaml", "from: 2030-01-01", f"from: {today}")
     assert reached_bt(running) == {("shanghai-ftz", 4), ("shanghai-ftz", 6)}
     assert licences_of_bt(running)["shanghai-ftz"] == {"applied", "granted"}
     assert licences_of_bt(running)["shanghai"] == {"none"}
+
+
+@needs_faketime
+def test_that_day_begins_at_midnight(queue_step: None, tmp_path: Path) -> None:
+    """In Shanghai, and nobody edits anything."""
+    begins = datetime(2030, 1, 1, tzinfo=SHANGHAI)
+    with Lab(f"e2e-{os.getpid()}-midnight") as lab:
+        gateway = Gateway.with_policies(lab, tmp_path, POLICIES)
+        gateway.start(begins - timedelta(hours=1))
+        assert reached_bt(gateway) == set()
+        gateway.set_clock(begins - timedelta(seconds=3))
+        until(lambda: gateway.total("citygate_policy_reloads_total", result="timed") > 0, "midnight", 2 * PATIENCE)
+        assert reached_bt(gateway) == {("shanghai-ftz", 4), ("shanghai-ftz", 6)}
+        assert gateway.reloads() == 1
 
 
 def reached_bt(gateway: Gateway) -> set[tuple[str, int]]:

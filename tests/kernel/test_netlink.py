@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from citygate.kernel import KernelError, marks, nft, skeleton
-from citygate.kernel.netlink import Element, Netlink, interval, marks_key
+from citygate.kernel.netlink import Element, Netlink, Rule, interval, marks_key
 from citygate.lab.topology import Lab
 
 WIDE = [ip_network(text) for text in ("0.0.0.0/1", "128.0.0.0/1", "255.255.255.255/32", "10.0.0.0/8", "0.0.0.0/0")]
@@ -58,6 +58,30 @@ def test_many_elements_are_one_transaction(door: Netlink) -> None:
     assert len(elements("decisions")) == 10_000
     door.edit([(False, "decisions", many)])
     assert elements("decisions") == []
+
+
+def test_rules_are_replaced_in_place_and_in_the_same_transaction(door: Netlink) -> None:
+    """As the kernel gave them, but for the name of a map."""
+    where = f"inet {skeleton.TABLE} c"
+    texts = [
+        f"meta mark set ct {way} ip{v} saddr map @zone{n}_a"
+        for way in ("original", "reply")
+        for v, n in (("", 4), ("6", 6))
+    ]
+    nft.load([f"add rule {where} {text}" for text in (*texts, "counter")])
+    before = door.rules("c")
+    assert len({rule.handle for rule in before}) == 5
+    turned = [Rule("c", rule.handle, rule.expressions.replace(b"_a\0", b"_b\0")) for rule in before[:4]]
+    with pytest.raises(KernelError, match="delete chain missing: No such file"):
+        door.edit([], turned, [(True, "d"), (False, "missing")])
+    assert door.rules("c") == before and door.chains() == {"c"}
+    door.edit([], turned, [(True, "d")])
+    assert door.chains() == {"c", "d"}
+    listed = nft.call("nft", "list", "chain", *where.split()).stdout.splitlines()
+    assert [line.strip() for line in listed[2:6]] == [text.replace("_a", "_b") for text in texts]
+    assert "counter" in listed[6]
+    door.edit([], [], [(False, "d")])
+    assert door.chains() == {"c"} and door.rules("d") == []
 
 
 def test_counters_are_read_whole(door: Netlink) -> None:

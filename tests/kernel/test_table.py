@@ -215,6 +215,32 @@ def test_an_edit_puts_the_queue_rule_back(world: World, program: str) -> None:
     assert world.gateway(listing) == before
 
 
+def test_an_edit_that_moves_a_prefix_notices_that_somebody_edited_the_chains(world: World) -> None:
+    world.start(table())
+    moved = table(zone4={ip_network("10.10.0.0/16"): OTHER, ip_network("10.20.0.0/16"): SHANGHAI})
+    world.edit(moved)
+    world.edit(table())
+    world.nft("flush chain inet citygate responder")
+    with pytest.raises(KernelError, match="somebody edited table inet citygate"):
+        world.edit(moved)
+    assert world.start(moved)
+    world.edit(table())
+
+
+def test_an_edit_that_moves_a_prefix_and_is_refused_changes_nothing(world: World) -> None:
+    """But for the zone maps that nobody reads."""
+    world.start(table())
+    before = world.nft("list", "chain", "inet", "citygate", "originator")
+    moved = {ip_network("10.10.0.0/16"): OTHER, ip_network("10.20.0.0/16"): SHANGHAI}
+    with pytest.raises(KernelError, match="decisions"):
+        world.edit(table(zone4=moved, decisions={(SHENZHEN, BAD): "act_drop", (OTHER, GOOD): "p_missing"}))
+    assert world.nft("list", "chain", "inet", "citygate", "originator") == before
+    world.edit(table(zone4=moved, decisions={(OTHER, BAD): "act_drop"}))
+    assert world.nft("list", "chain", "inet", "citygate", "originator") != before
+    for side in "ab":
+        assert "10.10.0.0/16 : 0x00030000" in world.nft("list", "map", "inet", "citygate", f"zone4_{side}")
+
+
 def test_an_edit_the_kernel_refuses_changes_nothing(world: World) -> None:
     world.start(table())
     before = world.nft("list table inet citygate")

@@ -16,7 +16,7 @@ from citygate.policy.model import Action, Match, Name, Policy, Region, Rule, Win
 from citygate.policy.names import Names
 from citygate.policy.zones import ZoneIndex, carve
 from tests.policy import world
-from tests.policy.test_compare import AT, FARS, SUBSCRIBERS, directories
+from tests.review.test_compare import AT, FARS, SUBSCRIBERS, directories
 
 ENDS = [*FARS, *(Far(address, proto, port) for address in SUBSCRIBERS for proto, port in world.ENDS)]
 

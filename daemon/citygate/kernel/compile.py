@@ -15,7 +15,6 @@ from functools import cached_property
 from citygate.kernel import marks
 from citygate.kernel.bucket import Bucket
 from citygate.kernel.intervals import intervals, near
-from citygate.kernel.parts import Part, parts
 from citygate.kernel.program import Chains, Flip, Leaf, Node, flips, named, passes, unnamed
 from citygate.kernel.skeleton import COUNTERS
 from citygate.policy import windows
@@ -23,6 +22,7 @@ from citygate.policy.evaluate import clock, today
 from citygate.policy.load import Loaded
 from citygate.policy.model import Action, Effect, Licence, Name, Policy, Region, Rule
 from citygate.policy.names import Names
+from citygate.policy.parts import Part, parts
 from citygate.policy.zones import Zone, carve_region
 from citygate.register import Register
 

@@ -1,8 +1,8 @@
 """Single elements of maps, and whole sets, over NETLINK_NETFILTER, beside `nft`.
 
-`nft` reads a whole interval map before it adds one prefix (2 s among 100,000, against 0.04 s here) and prints counters
-as JSON text. Message and attribute numbers are those of linux/netfilter/nf_tables.h and nfnetlink.h; attributes are in
-network order, marks (in keys and data) in host order as the kernel keeps them.
+`nft` reads every interval map before it adds one element to any map (2 s for 100,000 prefixes, against 0.04 s here) and
+prints counters as JSON text. Message and attribute numbers are those of linux/netfilter/nf_tables.h and nfnetlink.h;
+attributes are in network order, marks (in keys and data) in host order as the kernel keeps them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from citygate.kernel.skeleton import TABLE
 NETLINK_NETFILTER = 12
 _NFNL_SUBSYS_NFTABLES = 10
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
-_GETCHAIN, _NEWSETELEM, _GETSETELEM, _DELSETELEM = 4, 12, 13, 14
-_GETSET = 10
-_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP, _NLM_F_CREATE = 1, 4, 0x300, 0x400
+_NEWCHAIN, _GETCHAIN, _DELCHAIN, _NEWRULE, _GETRULE = 3, 4, 5, 6, 7
+_GETSET, _NEWSETELEM, _GETSETELEM, _DELSETELEM = 10, 12, 13, 14
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP, _NLM_F_REPLACE, _NLM_F_CREATE = 1, 4, 0x300, 0x100, 0x400
 _NLM_F_DUMP_INTR = 0x10
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _NFPROTO_INET = 1
@@ -38,6 +38,7 @@ _JUMP = 0xFFFFFFFD
 _EXPR_NAME, _EXPR_DATA = 1, 2
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 _CHAIN_TABLE, _CHAIN_NAME = 1, 3
+_RULE_TABLE, _RULE_CHAIN, _RULE_HANDLE, _RULE_EXPRESSIONS = 1, 2, 3, 4
 _SET_TABLE, _SET_NAME, _SET_DESC, _SET_DESC_SIZE = 1, 2, 9, 1
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
@@ -57,6 +58,15 @@ class Element:
     jump: bool = False
     number: int | None = None
     end: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule in a chain, as the kernel has it."""
+
+    chain: str
+    handle: bytes
+    expressions: bytes
 
 
 def marks_key(*numbers: int) -> bytes:
@@ -88,8 +98,17 @@ class Netlink:
     def close(self) -> None:
         self._socket.close()
 
-    def edit(self, changes: Iterable[tuple[bool, str, list[Element]]]) -> None:
-        """One transaction of (add or delete, map name, elements). On any error KernelError, and nothing is changed."""
+    def edit(
+        self,
+        changes: Iterable[tuple[bool, str, list[Element]]],
+        rules: Iterable[Rule] = (),
+        chains: Iterable[tuple[bool, str]] = (),
+    ) -> None:
+        """One transaction. On any error KernelError, and nothing is changed.
+
+        ``changes``: (add or delete, map name, elements); ``rules``: what takes the place of the rules with these
+        handles; ``chains``: (add or delete, name), empty ones.
+        """
         messages = [
             self._message(_BATCH_BEGIN, _NLM_F_REQUEST, struct.pack("=BBH", 0, 0, socket.htons(10)), batch=True)
         ]
@@ -100,6 +119,16 @@ class Netlink:
                 kind = _NEWSETELEM if add else _DELSETELEM
                 messages.append(self._message(kind, _NLM_F_REQUEST | _NLM_F_ACK | (_NLM_F_CREATE if add else 0), body))
                 said[self._sequence] = f"{'add to' if add else 'delete from'} {name}"
+        for rule in rules:
+            body = _head() + _text(_RULE_TABLE, TABLE) + _text(_RULE_CHAIN, rule.chain)
+            body += _pack(_RULE_HANDLE, rule.handle) + _nest(_RULE_EXPRESSIONS, rule.expressions)
+            messages.append(self._message(_NEWRULE, _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_REPLACE, body))
+            said[self._sequence] = f"replace a rule of {rule.chain}"
+        for add, name in chains:
+            body = _head() + _text(_CHAIN_TABLE, TABLE) + _text(_CHAIN_NAME, name)
+            kind = _NEWCHAIN if add else _DELCHAIN
+            messages.append(self._message(kind, _NLM_F_REQUEST | _NLM_F_ACK | (_NLM_F_CREATE if add else 0), body))
+            said[self._sequence] = f"{'add' if add else 'delete'} chain {name}"
         if not said:
             return
         messages.append(
@@ -155,6 +184,14 @@ class Netlink:
             fields = dict(_attributes(message, 4))
             if _string(fields[_CHAIN_TABLE]) == TABLE and message[0] == _NFPROTO_INET:
                 found.add(_string(fields[_CHAIN_NAME]))
+        return found
+
+    def rules(self, chain: str) -> list[Rule]:
+        """The rules of a chain, in order; none where there is no such chain."""
+        found = []
+        for message in self._dump(_GETRULE, _head() + _text(_RULE_TABLE, TABLE) + _text(_RULE_CHAIN, chain)):
+            fields = dict(_attributes(message, 4))
+            found.append(Rule(chain, fields[_RULE_HANDLE], fields[_RULE_EXPRESSIONS]))
         return found
 
     def _dump(self, kind: int, body: bytes) -> list[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from citygate.kernel import marks, nft, queue_step, skeleton
@@ -11,7 +11,7 @@ from citygate.kernel.bucket import Bucket
 from citygate.kernel.compile import Compiled
 from citygate.kernel.contents import Contents, commands, contents, differences, elements, zones
 from citygate.kernel.errors import KernelError
-from citygate.kernel.netlink import Netlink
+from citygate.kernel.netlink import Netlink, Rule
 
 _ON = f"inet {skeleton.TABLE}"
 
@@ -56,7 +56,8 @@ class Kernel:
         old_buckets = {name for name in self._netlink.set_sizes() if name.startswith("rate")}
         declared = [f"add table {_ON}", *(f"add {line}" for line in skeleton.declarations(table.sizes))]
         declared += _declared(table.buckets)
-        nft.load([*declared, *self._refilled(table, self._side)])
+        nft.load(declared)
+        self._fill_zones(table, self._side)
         lines = []
         for name, rules in wanted.items():
             lines.append(f"add chain {_ON} {name}" + (f" {{ {rules[0]} }}" if _is_base(rules) else ""))
@@ -73,7 +74,7 @@ class Kernel:
         lines += _delete_chains(there - wanted.keys() - {"ask"})
         lines += _delete_sets(old_buckets - _sets(table.buckets))
         nft.load(lines)
-        nft.load(self._refilled(table, _other(self._side)))
+        self._fill_zones(table, _other(self._side))
         self._ensure_queue_rule()
         self._now, self._held = table, held
         return bool(there)
@@ -81,9 +82,9 @@ class Kernel:
     def edit(self, table: Compiled) -> None:
         """Go over to another policy in one transaction: until it every packet meets the old policy, from it on the new.
 
-        Before it come the zones, on the side that nobody reads, and new chains; after it the other side, and chains
-        nobody needs. Without a change of zones it is netlink's, else nft's, since chains go over to the other side.
-        Whether `defaults` is looked up changes before it when the map was empty, and after it when the map will be.
+        Before it come new chains and, where zones change, the zone maps that nobody reads; after it the other zone
+        maps, and chains nobody needs. The transaction is netlink's, for the time nft would take. Whether `defaults` is
+        looked up changes before it when the map was empty, and after it when the map will be.
         Raises KernelError when somebody took the table away, also where nothing is to be changed: ``start`` makes it
         again. A queue rule that somebody took away is put back.
         """
@@ -91,7 +92,7 @@ class Kernel:
             raise RuntimeError("edit before start")
         moved = any(differences(self._zones[self._side], zones(table, self._side)))
         side = _other(self._side) if moved else self._side
-        before, after = self._chains(self._now, self._side), self._chains(table, side)
+        before, after = self._chains(self._now, self._side), self._chains(table, self._side)
         if before.keys() - self._netlink.chains():
             raise KernelError(f"somebody removed table {_ON}, or chains of it")
         fresh = [name for name in after if name not in before]
@@ -99,29 +100,27 @@ class Kernel:
         lines += [f"add chain {_ON} {name}" for name in fresh]
         lines += [line for name in fresh for line in _rules(name, after[name])]
         refilled = [name for name in after if after[name] != before.get(name, after[name])]
-        refill = [f"flush chain {_ON} {name}" for name in refilled]
-        refill += [line for name in refilled for line in _rules(name, after[name])]
         if table.sizes != self._now.sizes:
             lines += [f"add {line}" for line in skeleton.declarations(table.sizes)]
         held = contents(table)
         gone = _delete_chains(name for name in before if name not in after)
         gone += _delete_sets(_sets(self._now.buckets) - _sets(table.buckets))
-        if moved:
-            self._write_zones(table, side)
-            nft.load([*lines, *refill, *commands(self._held, held, _ON)])
-            self._now, self._held, self._side = table, held, side
-            self._write_zones(table, _other(side))
-            nft.load(gone)
-        else:
-            defaults = table.fills("defaults")
-            nft.load(lines + refill if defaults else lines)
-            try:
+        defaults = table.fills("defaults")
+        nft.load(lines + _refill(refilled, after) if defaults else lines)
+        try:
+            if moved:
+                self._write_zones(table, side)
+                chains = [(True, skeleton.side_chain(side)), (False, skeleton.side_chain(self._side))]
+                self._netlink.edit(elements(self._held, held), self._turned(after), chains)
+            else:
                 self._netlink.edit(elements(self._held, held))
-            except KernelError:
-                nft.load(_delete_chains(fresh) + _delete_sets(_sets(table.buckets) - _sets(self._now.buckets)))
-                raise
-            self._now, self._held = table, held
-            nft.load(gone if defaults else refill + gone)
+        except KernelError:
+            nft.load(_delete_chains(fresh) + _delete_sets(_sets(table.buckets) - _sets(self._now.buckets)))
+            raise
+        self._now, self._held, self._side = table, held, side
+        if moved:
+            self._write_zones(table, _other(side))
+        nft.load(gone if defaults else _refill(refilled, self._chains(table, side)) + gone)
         self._ensure_queue_rule()
 
     def is_whole(self) -> bool:
@@ -130,14 +129,33 @@ class Kernel:
             return False
         return self.step == "native" or queue_step.has_xtables(self._queues)
 
-    def _refilled(self, table: Compiled, side: str) -> list[str]:
-        """Commands that fill the zone maps of a side anew."""
-        self._zones[side] = zones(table, side)
-        flush = [f"flush map {_ON} {name}" for name in self._zones[side]]
-        return [*flush, *commands({}, self._zones[side], _ON)]
+    def _turned(self, chains: Mapping[str, tuple[str, ...]]) -> list[Rule]:
+        """The rules that read the zone maps, as the kernel has them, but for the other side's maps.
+
+        Raises KernelError when they are not as ``chains`` have them.
+        """
+        there = [skeleton.on(self._side, name) for name in skeleton.ZONE_MAPS]
+        expected = [name for name, rules in chains.items() for rule in rules if any(f"@{it}" in rule for it in there)]
+        turned = []
+        for chain in dict.fromkeys(expected):
+            for rule in self._netlink.rules(chain):
+                expressions = rule.expressions
+                for name in skeleton.ZONE_MAPS:  # names of one length, each with its end
+                    here, other = (f"{skeleton.on(side, name)}\0".encode() for side in (self._side, _other(self._side)))
+                    expressions = expressions.replace(here, other)
+                if expressions != rule.expressions:
+                    turned.append(Rule(chain, rule.handle, expressions))
+        if [rule.chain for rule in turned] != expected:
+            raise KernelError(f"somebody edited table {_ON}")
+        return turned
+
+    def _fill_zones(self, table: Compiled, side: str) -> None:
+        """Fill the zone maps of a side that nobody reads anew."""
+        self._zones[side] = {}
+        nft.load([f"flush map {_ON} {skeleton.on(side, name)}" for name in skeleton.ZONE_MAPS])
+        self._write_zones(table, side)
 
     def _write_zones(self, table: Compiled, side: str) -> None:
-        """Over netlink: nft reads a whole interval map before it changes one element."""
         after = zones(table, side)
         self._netlink.edit(elements(self._zones[side], after))
         self._zones[side] = after
@@ -230,6 +248,11 @@ def _class_chains(classes: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
 
 def _is_base(rules: tuple[str, ...]) -> bool:
     return bool(rules) and rules[0].startswith("type ")
+
+
+def _refill(names: Iterable[str], chains: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Commands that give these chains other rules."""
+    return [line for name in names for line in (f"flush chain {_ON} {name}", *_rules(name, chains[name]))]
 
 
 def _rules(name: str, rules: tuple[str, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +24,14 @@ from citygate.tools.ask import ask
 METRICS = "127.0.0.1:9436"
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
+
+# For libfaketime: the time of day alone, read from a file that says how far ahead of the machine's it is.
+FAKETIME = {
+    "LD_PRELOAD": "/usr/$LIB/faketime/libfaketimeMT.so.1",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    "FAKETIME_CACHE_DURATION": "1",  # seconds until it looks at the file again
+    "NO_FAKE_STAT": "1",
+}
 
 Labels = tuple[tuple[str, str], ...]
 """A sample's labels, sorted by name."""
@@ -67,6 +77,7 @@ class Gateway:
             "state": str(directory / "state"),
             "events": {"to": str(self.events)},
         }
+        self._clock = directory / "clock"
         self.config = directory / "citygate.yaml"
         self.config.write_text(json.dumps(settings, indent=2))  # JSON is YAML
         self._process: subprocess.Popen[Any] | None = None
@@ -102,22 +113,40 @@ class Gateway:
     def region(self, name: str) -> Path:
         return self.directory / f"policies/regions/{name}.yaml"
 
-    def start(self) -> None:
-        """Start, and wait until it is ready. Raises ``LabError`` with its last words when it ends or takes too long."""
+    def start(self, at: datetime | None = None) -> None:
+        """Start, and wait until it is ready. Raises ``LabError`` with its last words when it ends or takes too long.
+
+        ``at``: what it is to take for now, by the Debian package ``libfaketime``; then ``set_clock`` may be called.
+        """
         if self.running:
             raise LabError("the daemon runs already")
         said = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
+            if at:
+                self.set_clock(at)
             command = [sys.executable, "-m", "citygate", "run", "--config", str(self.config)]
             # A session of its own: Ctrl-C is for whoever started the daemon, who stops it in turn.
             self._process = self.lab.popen(
-                GATEWAY, command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                GATEWAY,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, **(FAKETIME if at else {}), "FAKETIME_TIMESTAMP_FILE": str(self._clock)},
             )
         deadline = time.monotonic() + READY_SECONDS
         while "ready: " not in self._said(said):
             if not self.running or time.monotonic() > deadline:
                 raise LabError(f"the daemon did not become ready:\n{self._said(said)[-2000:]}")
             time.sleep(0.01)
+
+    def set_clock(self, at: datetime) -> None:
+        """Set the clock of a daemon started with ``at``: it goes on from here. Takes up to a second."""
+        ahead = at - datetime.now(UTC)
+        new = self._clock.with_suffix(".new")
+        new.write_text(f"{ahead.total_seconds():+.3f}\n")
+        new.replace(self._clock)
 
     def stop(self) -> int:
         """End it as systemd would, with SIGTERM; its exit status."""
