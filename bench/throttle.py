@@ -1,6 +1,6 @@
 """What TCP gets out of a throttle, beside its rate.
 
-    python bench/throttle.py [--rates "64 kbit/s" "2 Mbit/s" …] [--seconds 10]
+    python bench/throttle.py [--rates "64 kbit/s" "2 Mbit/s" …] [--seconds 10] [--congestion cubic]
 
 The daemon in one lab's gateway, with `action: {throttle: RATE}` for every flow. Subscribers send or receive as much as
 TCP takes: up, down, both (one connection each way), four up (four connections of one subscriber); IPv4 and IPv6. GSO on
@@ -50,8 +50,9 @@ class Connection:
 
     _ports = itertools.count(7000)
 
-    def __init__(self, lab: Lab, subscriber: Party, family: int, far: Party | None = None) -> None:
-        far = far or party("internet")
+    def __init__(self, lab: Lab, subscriber: Party, family: int, congestion: str = "cubic") -> None:
+        """``congestion``: the control that both ends use (tcp(7)); the throttle's rate is all that it meets."""
+        far = party("internet")
         kind = socket.AF_INET if family == 4 else socket.AF_INET6
         port = next(self._ports)
         with ExitStack() as failing:
@@ -59,6 +60,8 @@ class Connection:
                 listener = failing.enter_context(socket.socket(kind, socket.SOCK_STREAM))
             with lab.inside(subscriber.host):
                 self.near = failing.enter_context(socket.socket(kind, socket.SOCK_STREAM))
+            for each in (listener, self.near):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
             listener.bind((far.address(family), port))
             listener.listen(1)
             self.near.settimeout(10)
@@ -164,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What TCP gets out of a throttle, beside its rate.")
     parser.add_argument("--rates", nargs="+", default=RATES)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--congestion", default="cubic", help="one of net.ipv4.tcp_available_congestion_control")
     options = parser.parse_args()
     rates = [parse_rate(text) for text in options.rates]
     print(f"{'rate':>11} {'GSO':3}  {'':7} {'goodput':^11} {'burst, kB':^11} {'gap, s':^9}  {'worst':^9}")
@@ -173,7 +177,7 @@ def main() -> None:
         for number, (rate, gso) in enumerate(itertools.product(rates, (False, True))):
             set_offloads(lab, gso)
             with Gateway(lab, Path(directory, str(number)), policy(rate)):
-                report(rate, gso, list(measure(lab, rate, options.seconds)))
+                report(rate, gso, list(measure(lab, rate, options.seconds, options.congestion)))
             lab.run(GATEWAY, ["nft", "flush", "ruleset"])  # full buckets for the next
 
 
@@ -187,14 +191,14 @@ def policy(rate: int) -> dict[str, str]:
     }
 
 
-def measure(lab: Lab, rate: int, seconds: float) -> Iterator[Measured]:
+def measure(lab: Lab, rate: int, seconds: float, congestion: str) -> Iterator[Measured]:
     bucket = rate + Bucket("", "", rate).burst
     seconds = FIRST + max(seconds, 10 * bucket / rate)
     cells = list(itertools.product((4, 6), WAYS))
     beside = max(1, ROOM // rate)
     for at in range(0, len(cells), beside):
         with ExitStack() as closing:
-            streams = {cell: list(opened(lab, *cell, closing)) for cell in cells[at : at + beside]}
+            streams = {cell: list(opened(lab, *cell, congestion, closing)) for cell in cells[at : at + beside]}
             whole = drive([stream for some in streams.values() for stream in some], seconds)
             for (family, way), some in streams.items():
                 yield Measured(
@@ -207,10 +211,10 @@ def measure(lab: Lab, rate: int, seconds: float) -> Iterator[Measured]:
                 )
 
 
-def opened(lab: Lab, family: int, way: str, closing: ExitStack) -> Iterator[Stream]:
+def opened(lab: Lab, family: int, way: str, congestion: str, closing: ExitStack) -> Iterator[Stream]:
     subscriber, up, down = WAYS[way]
     for number in range(up + down):
-        made = closing.enter_context(Connection(lab, party(subscriber), family))
+        made = closing.enter_context(Connection(lab, party(subscriber), family, congestion))
         yield made.up() if number < up else made.down()
 
 

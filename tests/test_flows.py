@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from citygate import flows
 from citygate.control import Refused
 from citygate.flows import Wanted, describe, judged, listed
-from citygate.inforce import InForce
+from citygate.inforce import Index, InForce
 from citygate.kernel import marks
 from citygate.kernel.conntrack import Count, Entry, Way
 from citygate.policy.evaluate import Far, decide_flow

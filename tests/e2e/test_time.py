@@ -1,4 +1,4 @@
-"""What changes by itself, by the clock: windows and licences, on flows that are up. The daemon's clock is libfaketime's."""
+"""What changes by itself: windows and licences, on flows that are up. The daemon's clock is libfaketime's."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Gateway:
             "policies": str(directory / "policies"),
             "queues": {"count": queues, "length": length},
             "metrics": METRICS,
-            "control": {"socket": str(self.control)},
+            "control": {"socket": str(self.control), "group": "root"},
             "state": str(directory / "state"),
             "events": {"to": str(self.events)},
         }

@@ -142,8 +142,9 @@ def _sound(loaded: Loaded, contents: Mapping[Path, bytes]) -> Iterator[tuple[Pat
         path = Path(places[region.name][region.name, ""].rpartition(":")[0])
         if path in contents:
             zones = sum(1 for _ in carve_region(region))
-            yield path, _Sound(
-                contents[path], region, region_digest(region), zones, _spans(region), places[region.name]
+            yield (
+                path,
+                _Sound(contents[path], region, region_digest(region), zones, _spans(region), places[region.name]),
             )
 
 
