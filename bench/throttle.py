@@ -51,7 +51,7 @@ class Connection:
     _ports = itertools.count(7000)
 
     def __init__(self, lab: Lab, subscriber: Party, family: int, congestion: str = "cubic") -> None:
-        """``congestion``: the control that both ends use (tcp(7)); the throttle's rate is all that it meets."""
+        """``congestion``: the congestion control of both ends (tcp(7))."""
         far = party("internet")
         kind = socket.AF_INET if family == 4 else socket.AF_INET6
         port = next(self._ports)

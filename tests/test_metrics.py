@@ -9,7 +9,9 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import generate_latest
@@ -23,7 +25,8 @@ from citygate.datapath.endpoints import Shared
 from citygate.inforce import InForce
 from citygate.kernel import Counters, KernelError, QueueStats
 from citygate.lab import netns
-from tests.inforce_samples import sample
+from citygate.licences import Licensed
+from tests.inforce_samples import licensed_sample, sample
 from tests.namespaces import namespace
 
 
@@ -39,6 +42,7 @@ def sources(in_force: InForce, counters: Counters | None = None) -> metrics.Sour
     return metrics.Sources(
         in_force=lambda: in_force,
         kernel=lambda: counters or Counters({}, {}, {}),
+        licensed=dict,
         queues=lambda: {0: QueueStats(5, 2, 3, 100)},
         named=classifier.named_flows,
         classifiers=classifier.counts,
@@ -143,6 +147,35 @@ def test_named_flows_by_region_and_service(in_force: InForce) -> None:
     got = scrape(dataclasses.replace(sources(in_force), named=lambda: named))
     flows = {region: got[key("flows_named_total", region=region, service="skypeout")] for region in ("shenzhen", "")}
     assert flows == {"shenzhen": 3, "": 8}
+
+
+def test_packets_by_licence_and_when_a_licence_ends(tmp_path: Path) -> None:
+    now = licensed_sample(tmp_path)
+    row = Licensed("shenzhen", "bt", "granted", "passed", "up")
+    got = scrape(dataclasses.replace(sources(now), licensed=lambda: {row: 7}))
+    assert got[key("licensed_packets_total", **row._asdict())] == 7
+    # The first midnight after 2031-12-31 of a region where the licence is good: Shanghai's is before Berlin's.
+    end = datetime(2032, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
+    assert got[key("licence_end_timestamp_seconds", provider="bt")] == end
+    assert len([name for name, _ in got if name == "citygate_licence_end_timestamp_seconds"]) == 1
+
+
+def test_what_a_rehearsed_policy_would_do(in_force: InForce) -> None:
+    (one, two), beijing, skypeout = numbers(in_force)
+    packets = {
+        (one, skypeout, "shadow_passed", "up"): (1, 100),
+        (two, skypeout, "shadow_passed", "up"): (2, 200),
+        (beijing, 0, "shadow_blocked", "down"): (4, 400),
+    }
+    rehearsed = dataclasses.replace(in_force, rehearsed=in_force.loaded)
+    got = scrape(sources(rehearsed, Counters(packets, {}, {})))
+    skype = {"region": "shenzhen", "service": "skypeout", "provider": ""}
+    assert got[key("shadow_packets_total", **skype, would="passed", direction="up")] == 3
+    nameless = {"region": "beijing", "service": "", "provider": "", "would": "blocked", "direction": "down"}
+    assert got[key("shadow_packets_total", **nameless)] == 4
+    assert got[key("shadow_info", revision=in_force.policy.revision)] == 1
+    assert not any(name == "citygate_packets_total" for name, _ in got)
+    assert not any(name == "citygate_shadow_info" for name, _ in scrape(sources(in_force)))
 
 
 def test_a_kernel_that_cannot_be_read_is_counted_and_the_rest_served(

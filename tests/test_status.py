@@ -47,6 +47,7 @@ class Figures:
             Sources(
                 in_force=lambda: in_force,
                 kernel=lambda: _or_raise(self.kernel),
+                licensed=dict,
                 queues=lambda: _or_raise(self.queues),
                 named=lambda: self.named,
                 classifiers=lambda: {**base.classifiers(), **self.classifiers},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from citygate import totals
 from citygate.inforce import InForce
 from citygate.kernel import Counters
-from citygate.totals import Outcome, Unseen
+from citygate.totals import Flip, Outcome, Unseen
 from tests.inforce_samples import sample
 from tests.test_metrics import numbers
 
@@ -52,6 +52,22 @@ def test_zones_are_summed_to_regions_and_numbers_have_names(in_force: InForce) -
         Unseen("shenzhen", "invalid", "dropped", "up"): (3, 30),
         Unseen("shenzhen", "queue_full", "passed", "up"): (4, 40),
     }
+
+
+def test_what_a_rehearsed_policy_would_do_is_no_outcome(in_force: InForce) -> None:
+    (one, two), _, skypeout = numbers(in_force)
+    packets = {
+        (one, skypeout, "shadow_passed", "up"): (1, 100),
+        (two, skypeout, "shadow_passed", "up"): (2, 200),
+        (two, skypeout, "shadow_throttled", "down"): (4, 400),
+        (two, skypeout, "passed", "down"): (8, 800),
+    }
+    counters = Counters(packets, {}, {})
+    assert totals.shadow(counters, in_force) == {
+        Flip("shenzhen", "skypeout", "", "passed", "up"): (3, 300),
+        Flip("shenzhen", "skypeout", "", "throttled", "down"): (4, 400),
+    }
+    assert list(totals.packets(counters, in_force)) == [Outcome("shenzhen", "skypeout", "", "passed", "down")]
 
 
 keys = st.tuples(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-DIRECTORY = click.Path(path_type=Path, file_okay=False)
+# Whether a file can be read the commands find out, and say why not.
+FILE = click.Path(path_type=Path, dir_okay=False, readable=False)
+DIRECTORY = click.Path(path_type=Path, file_okay=False, readable=False)
+SHORTEST_S, LONGEST_S = 0.1, 3600.0  # of an interval
 CONFIG = "/etc/citygate/citygate.yaml"
 POLICIES = "/etc/citygate/policies"
 AT = click.option("--at", metavar="TIME", help="2016-06-01T12:00+08:00, or a day for its noon; left out: now.")
@@ -91,7 +93,7 @@ def test(directory: Path, as_json: bool) -> None:
 @commands.command()
 @click.option("--dir", "directory", type=DIRECTORY, default=POLICIES, show_default=True)
 @click.option("--from", "origin", metavar="ADDRESS", help="Who opens the flow.")
-@click.option("--service", help="What the flow is; left out: it has no name yet.")
+@click.option("--service", help="What the flow is; without it a --flow has no name yet.")
 @click.option("--provider", help="Whose the far end is; left out: as its address says.")
 @click.option("--flow", metavar="FIVE-TUPLE", help='"udp 10.10.0.5:5060 > 198.51.100.10:12340", or with commas.')
 @click.option("--packet", metavar="CAPTURE:N", help="The flow of a capture's N-th packet, from 1.")
@@ -146,6 +148,8 @@ def diff(
 
     if live and captures:
         raise click.UsageError("--live and --capture exclude each other")
+    if moves and not captures:
+        raise click.UsageError("--as is about the addresses of a --capture")
     sys.exit(diff(old, new, Options(at, captures, moves, socket if live else None), as_json))
 
 
@@ -228,7 +232,7 @@ def flows(
 
 @commands.command()
 @SOCKET
-@click.option("--interval", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds.")
+@click.option("--interval", type=float, default=1.0, show_default=True, help="Seconds.")
 @click.option("--region", help="Only this one.")
 @click.option("--service", help="Only this one.")
 @click.option("--sort", type=click.Choice(["packets", "bytes", "blocked"]), default="packets", show_default=True)
@@ -246,6 +250,8 @@ def top(
     """Show rates and verdicts by region and service, live; ? on the keyboard for help."""
     from citygate.tools import top as tool
 
+    if not SHORTEST_S <= interval <= LONGEST_S:  # FloatRange takes nan for any number
+        raise click.BadParameter(f"{interval:g} is not from {SHORTEST_S:g} to {LONGEST_S:g}", param_hint="--interval")
     sys.exit(tool.top(socket, interval, region, service, sort, once, as_json))
 
 

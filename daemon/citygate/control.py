@@ -26,12 +26,13 @@ from typing import Any
 
 from citygate import config
 from citygate.kernel import KernelError
-from citygate.policy.suggest import meant
+from citygate.policy.suggest import listed, meant
 
 CLIENTS = 32  # at one time; each is a thread
 LINE_BYTES = 65536  # of a request
 REQUEST_S = 60.0  # that a client may take to send its next line
 WRITE_S = 60.0  # that a client may take to make room for a line of ours
+LISTED = 8  # names of an argument, at most, that are told to who gave another
 POLL_S = 0.1  # how soon the listening thread notices the end
 
 Item = dict[str, Any]
@@ -58,9 +59,10 @@ class Command:
 
 
 def known(what: str, word: str, names: Collection[str]) -> None:
-    """Raise Refused, with what was probably meant, when an argument names nothing there is."""
+    """Raise Refused, with what was probably meant or, of few names, all of them, when an argument names nothing."""
     if word not in names:
-        raise Refused(f"no {what} `{word}`{meant(word, names)}")
+        choice = f", write {listed(sorted(names))}" if 0 < len(names) <= LISTED else ""
+        raise Refused(f"no {what} `{word}`{meant(word, names) or choice}")
 
 
 def understand(line: bytes, commands: Mapping[str, Command]) -> tuple[Command, Item]:

@@ -22,15 +22,13 @@ from citygate.policy.evaluate import Far, FlowOutcome
 from citygate.policy.judge import Judge
 from citygate.policy.model import Action, Match, Name, Network
 from citygate.policy.prefix import parse_network
+from citygate.protocols import name_of
 
 UNDECIDED = "undecided"  # the verdict of a flow that passes until it has a name
 VERDICTS = (*Action, UNDECIDED)
 TAKES: Mapping[str, type] = {
     "region": str, "service": str, "category": str, "verdict": str, "address": str, "limit": int,
 }  # fmt: skip
-
-# Lower case, as rules write them; others are their IANA numbers.
-_PROTO = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 132: "sctp", 136: "udplite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def describe(entry: Entry, judge: Judge, now: InForce) -> Item:
         "zone": zone.key if zone else "",
         "service": service,
         "provider": provider,
-        "proto": _proto(entry),
+        "proto": name_of(entry.proto),
         "source": str(entry.original.source),
         "source_port": entry.original.source_port,
         "destination": str(entry.reply.source),
@@ -119,7 +117,7 @@ def describe(entry: Entry, judge: Judge, now: InForce) -> Item:
 
 def judged(entry: Entry, judge: Judge, now: InForce) -> FlowOutcome:
     """What the policy in force says of an entry, as of the moment whose answers the kernel holds."""
-    proto, class_ = _proto(entry), entry.mark & marks.CLASS
+    proto, class_ = name_of(entry.proto), entry.mark & marks.CLASS
     originator = Far(entry.original.source, proto, entry.original.source_port)
     responder = Far(entry.reply.source, proto, entry.reply.source_port)
     return judge.outcome(Name(*totals.service(class_, now)) if class_ else None, originator, responder)
@@ -156,10 +154,6 @@ def _classes(service: str | None, category: str | None, now: InForce) -> frozens
 def marked(classes: frozenset[int] | None) -> Callable[[int], bool]:
     """Whether a conntrack mark is of one of these classes; None: of any."""
     return (lambda mark: True) if classes is None else (lambda mark: mark & marks.CLASS in classes)
-
-
-def _proto(entry: Entry) -> str:
-    return _PROTO.get(entry.proto, str(entry.proto))
 
 
 def _verdict(outcome: FlowOutcome) -> str:

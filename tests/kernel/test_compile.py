@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from citygate.catalogue import Catalogue
 from citygate.kernel import marks
 from citygate.kernel.bucket import Bucket
 from citygate.kernel.compile import Compiled, Compiler, Key, Value
@@ -15,7 +20,7 @@ from citygate.policy.load import Loaded
 from citygate.policy.model import Action, Licence, Match, Mode, Policy, Rule, Share
 from citygate.policy.names import Names
 from citygate.register import Register
-from tests.kernel.policies import CATALOGUE, MOMENTS, NAMES, NOW, PROVIDERS, WINDOWS, loaded, region
+from tests.kernel.policies import CATALOGUE, DEFAULTS, MOMENTS, NAMES, NOW, PROVIDERS, WINDOWS, loaded, region, rules
 
 HOUSEHOLD = ip_network("10.10.3.7/32")
 SKYPEOUT = Rule("skypeout", Match(services=("skypeout",)), Action.REJECT, excepted=(HOUSEHOLD,))
@@ -171,3 +176,71 @@ def test_what_an_edit_does_not_touch_is_the_same_object(register: Register) -> N
     fresh = Compiler(register).compile(both, NOW)
     for name in ("decisions", "zone4", "zone6"):
         assert held(fresh, name) == held(before, name)
+
+
+SUBSCRIBERS = {"shenzhen": ["10.10.0.0/16", "fd00:10::/48"], "shanghai": ["10.20.0.0/16", "fd00:20::/48"]}
+CARVED = ["10.10.3.0/24", "fd00:10:0:37::/64"]
+# One catalogue and several registers: two providers that have changed places and licences; in another order; one less;
+# and a catalogue that has lost a service.
+TRADED = (
+    replace(PROVIDERS[0], name="gone", services=("openvpn",)),
+    PROVIDERS[1],
+    replace(PROVIDERS[2], name="telecom", services=("vpn",)),
+    PROVIDERS[3],
+)
+REGISTERS = [
+    NAMES,
+    Names(CATALOGUE, TRADED),
+    Names(CATALOGUE, PROVIDERS[::-1]),
+    Names(CATALOGUE, PROVIDERS[1:]),
+    Names(Catalogue(list(CATALOGUE.services.values())[1:]), PROVIDERS[:1]),
+]
+
+
+@st.composite
+def _sequences(draw: st.DrawFn) -> list[tuple[Loaded, datetime, Loaded | None]]:
+    """Policies that share regions, as edits of one file among several do; moments; rehearsals."""
+    regions = [
+        region(name, SUBSCRIBERS[where], draw(rules(CARVED if where == "shenzhen" else None, most=3)), default)
+        for name, where, default in draw(
+            st.lists(
+                st.tuples(
+                    st.sampled_from(list(SUBSCRIBERS)), st.sampled_from(list(SUBSCRIBERS)), st.sampled_from(DEFAULTS)
+                ),
+                min_size=2,
+                max_size=6,
+            )
+        )
+    ]
+    policies = []
+    for some in draw(st.lists(st.lists(st.sampled_from(regions), min_size=1, max_size=2), min_size=2, max_size=6)):
+        apart = {each.subscribers: each for each in some}
+        named = {each.name: each for each in apart.values()}
+        policies.append(loaded(Policy(tuple(named.values()), ""), draw(st.sampled_from(REGISTERS))))
+    steps = st.tuples(st.sampled_from(policies), st.sampled_from(MOMENTS), st.none() | st.sampled_from(policies))
+    return draw(st.lists(steps, min_size=2, max_size=6))
+
+
+@settings(deadline=None)
+@given(_sequences())
+def test_what_was_compiled_before_makes_no_difference(steps: list[tuple[Loaded, datetime, Loaded | None]]) -> None:
+    with TemporaryDirectory() as directory:
+        register = Register(Path(directory) / "register")
+        compiler = Compiler(register)
+        for given_, at, rehearsed in steps:
+            found = compiler.compile(given_, at, rehearsed)
+            assert _plain(found) == _plain(Compiler(register).compile(given_, at, rehearsed))
+        register.close()
+
+
+def test_providers_that_trade_places_and_licences_are_told_apart(register: Register) -> None:
+    given = policy(Rule("granted", Match(licences=(Licence.GRANTED,)), Action.DROP))
+    traded = loaded(given.policy, Names(CATALOGUE, TRADED))
+    compiler = Compiler(register)
+    for each in (given, traded):
+        assert _plain(compiler.compile(each, NOW)) == _plain(Compiler(register).compile(each, NOW))
+
+
+def _plain(table: Compiled) -> list[object]:
+    tables = {zone: (each.maps, each.near, each.chains, each.buckets) for zone, each in table.tables.items()}
+    return [tables, table.classes, table.sizes, table.zones]

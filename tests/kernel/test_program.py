@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from citygate.kernel.bucket import Bucket
-from citygate.kernel.compile import Graphs
+from citygate.kernel.compile import Compiler, Graphs
 from citygate.kernel.program import (
+    LEVELS,
     OVER,
     Branch,
     Chains,
@@ -20,6 +24,7 @@ from citygate.kernel.program import (
     Flip,
     Leaf,
     Node,
+    Pair,
     flips,
     leaf,
     named,
@@ -27,9 +32,12 @@ from citygate.kernel.program import (
 )
 from citygate.policy import share
 from citygate.policy.evaluate import Far, decide
-from citygate.policy.model import REFUSING, Action, Address, Effect, Match, Mode, Name, PortRange, Rule, Share
+from citygate.policy.model import REFUSING, Action, Address, Effect, Match, Mode, Name, Policy, PortRange, Rule, Share
 from citygate.policy.zones import Zone
-from tests.kernel.policies import DEFAULTS, MOMENTS, NAMES, NETWORKS, NOW, region, rules
+from citygate.register import Register
+from tests.kernel.policies import DEFAULTS, MOMENTS, NAMES, NETWORKS, NOW, loaded, region, rules
+from tests.kernel.tables import SHENZHEN, table
+from tests.kernel.world import World
 
 FARS = st.builds(
     Far,
@@ -196,3 +204,65 @@ def test_the_flip_of_a_policy_with_itself_is_none() -> None:
     )
     node = named(found, Action.ALLOW, "shanghai")
     assert flips(node, node) == Flip(None)
+
+
+def deep(first: int = 1) -> Node:
+    """A packet may meet one rule after the other, each about another name, and the answer be uncertain still."""
+    names = [Name(f"s{number}") for number in range(12)]
+    about = [*(frozenset({each}) for each in names), frozenset(names[:-1])]
+    found = [
+        Rule(f"r{port}", Match(services=("s",), ports=(PortRange("udp", port, port),)), action)
+        for port, action in enumerate([Action.DROP] * len(names) + [Action.ALLOW], first)
+    ]
+    return unnamed(found, about, frozenset(names), Action.DROP, "shanghai")
+
+
+def levels(chains: Chains, name: str) -> int:
+    """How many chains stand one behind another, this one included."""
+    targets = {rule.rpartition(" ")[2] for rule in chains.rules.get(name, ())}
+    return 1 + max(levels(chains, target) for target in targets) if name in chains.rules else 0
+
+
+def test_no_way_is_longer_than_the_kernel_follows() -> None:
+    for node in (deep(), flips(deep(), deep(100))):
+        chains = Chains()
+        assert 1 < levels(chains, chains.of(node)) <= LEVELS
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("action", [Action.DROP, Action.THROTTLE])
+def test_several_conditions_of_many_rules_are_one_chain(action: Action, mode: Mode) -> None:
+    """A chain for each condition stood behind the one before it, and the kernel refused ten such rules."""
+    found = [
+        Rule(f"r{n}", Match(networks=(NETWORKS[0],), ports=(PortRange("udp", n, n),)), action, mode=mode, rate=8000 + n)
+        for n in range(1, 21)
+    ]
+    found = [replace(rule, share=Share(2500, n)) for n, rule in enumerate(found)]
+    chains = Chains()
+    assert levels(chains, chains.of(skype(tuple(found)))) <= 2
+
+
+def test_the_kernel_takes_many_rules_with_several_conditions(world: World, tmp_path: Path) -> None:
+    compiler = Compiler(Register(tmp_path / "register"))
+    match = Match(services=("skype",), networks=(NETWORKS[0], NETWORKS[2]), ports=(PortRange("udp", 1, 9),))
+    found = [
+        Rule(f"{action}-{mode}-{n}", match, action, mode=mode, rate=8000 + n, share=Share(2500, n))
+        for n in range(10)
+        for action in (Action.DROP, Action.THROTTLE)
+        for mode in Mode
+    ]
+    world.start(compiler.compile(loaded(Policy((zone(tuple(found), Action.ALLOW).region,), "")), NOW))
+    chains = Chains()
+    name = chains.of(deep())
+    world.edit(table(chains=chains.rules, decisions={(SHENZHEN, 0): name}))
+
+
+def test_a_rehearsal_of_many_throttles_compares_few_pairs() -> None:
+    """As many as there are rules, not rules by rules."""
+    found = [
+        Rule(f"r{n}", Match(ports=(PortRange("udp", n, n),)), Action.THROTTLE, rate=8000 + n) for n in range(1, 301)
+    ]
+    first = Rule("first", Match(ports=(PortRange("tcp", 1, 1),)), Action.DROP)
+    known: dict[Pair, Node] = {}
+    flips(named(found, Action.ALLOW, "shanghai"), named([first, *found], Action.ALLOW, "shanghai"), known)
+    assert len(known) < 5 * len(found)

@@ -30,12 +30,12 @@ from citygate.policy.model import REFUSING, Action, Address, Match, Name, Policy
 from citygate.policy.names import Names
 from citygate.policy.zones import ZoneIndex, carve
 from citygate.register import Register
-from tests.kernel.policies import CATALOGUE, DEFAULTS, MOMENTS, NAMES, NOW, PROVIDERS, loaded, region, rules
+from tests.kernel.policies import CATALOGUE, DEFAULTS, MOMENTS, NAMES, NOW, PROVIDERS, RATES, loaded, region, rules
 from tests.kernel.tables import BOTH_FAMILIES, name
 from tests.kernel.traffic import SEED, Sent, Traffic, draw_flows
 from tests.kernel.world import World, arrived, until
 
-EXAMPLES, FLOWS = 80, 40  # pairs of policies, and flows through each
+EXAMPLES, FLOWS = 100, 40  # pairs of policies, and flows through each
 
 SHENZHEN, SHANGHAI = ("10.10.0.0/16", "fd00:10::/48"), ("10.20.0.0/16", "fd00:20::/48")
 HOUSEHOLD, STREET = ("10.10.3.7/32", "fd00:10:0:37::/64"), ("10.10.0.0/20", "fd00:10::/60")
@@ -48,6 +48,7 @@ LAYOUTS: list[dict[str, tuple[str, ...]]] = [
     {"shenzhen": STREET},
 ]
 CARVED = [*HOUSEHOLD, *STREET, "10.20.0.0/24"]
+LAST = [(), (Rule("last", Match(), Action.THROTTLE, rate=RATES[1]),)]  # few flows would meet a throttle
 # With the licence register of the policy in force, another, and none.
 REGISTERS = [NAMES, Names(CATALOGUE, PROVIDERS[:2]), Names(CATALOGUE)]
 
@@ -56,7 +57,7 @@ REGISTERS = [NAMES, Names(CATALOGUE, PROVIDERS[:2]), Names(CATALOGUE)]
 def policies(draw: st.DrawFn, names: Names = NAMES) -> Loaded:
     regions: list[Region] = []
     for place, subscribers in draw(st.sampled_from(LAYOUTS)).items():
-        found = draw(rules(CARVED))
+        found = (*draw(rules(CARVED, most=4)), *draw(st.sampled_from(LAST)))
         regions.append(region(place, list(subscribers), found, draw(st.sampled_from(DEFAULTS))))
     return loaded(Policy(tuple(regions), ""), names)
 

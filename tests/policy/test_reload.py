@@ -69,9 +69,9 @@ def test_a_licence_s_date_leaves_every_region_as_it_is(tmp_path: Path) -> None:
 
 def test_what_a_provider_offers_may_make_a_rule_dead(tmp_path: Path) -> None:
     """So all files are looked at again."""
-    rules = SHENZHEN.replace("{service: skypeout}", "{provider: bt, category: p2p}")
+    rules = SHENZHEN.replace("{service: skypeout}", "{provider: bt, category: vpn}")
     write(tmp_path, {"a.yaml": rules})
-    (tmp_path / "providers.yaml").write_text(register(BT.replace("[voip]", "[voip, p2p]")))
+    (tmp_path / "providers.yaml").write_text(register(BT.replace("[voip]", "[voip, vpn]")))
     reloader, _ = reading(tmp_path)
     (tmp_path / "providers.yaml").write_text(register(BT))
     with pytest.raises(PolicyError, match="rule `skypeout` can never match"):

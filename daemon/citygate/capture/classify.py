@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from rich.table import Table
+from rich.text import Text
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader, RawPcapReader
 
@@ -30,6 +30,8 @@ from citygate.datapath.naming import Naming
 from citygate.policy.load import load
 from citygate.policy.names import Names
 from citygate.policy.problem import PolicyError
+from citygate.review.grid import grid
+from citygate.review.words import endpoint, service_text
 from citygate.tables import console
 
 FLOWS = 1 << 16  # of one file, kept at a time
@@ -92,7 +94,7 @@ def read(path: Path) -> Iterator[tuple[float, bytes, int]]:
 
     Frames that carry no IP are left out. Raises CaptureError, or OSError where the file cannot be opened.
     """
-    for seconds, link, frame, wire in _frames(path):
+    for seconds, link, frame, wire in frames(path):
         if link not in LINKS:
             raise CaptureError(f"{path}: link type {link} is not known")
         at = ip_offset(link, frame)
@@ -100,7 +102,8 @@ def read(path: Path) -> Iterator[tuple[float, bytes, int]]:
             yield seconds, frame[at:], max(wire, len(frame)) - at
 
 
-def _frames(path: Path) -> Iterator[tuple[float, int, bytes, int]]:
+def frames(path: Path) -> Iterator[tuple[float, int, bytes, int]]:
+    """(seconds since 1970, link type, the captured bytes, how many there were on the wire) of each packet."""
     try:
         # Untyped: scapy declares its readers as if all gave packets. It chooses the reader by the file's first bytes.
         opened: Any = RawPcapReader
@@ -255,7 +258,11 @@ def _write_json(rows: Iterable[Row], out: TextIO) -> None:
 
 
 def _write_table(rows: Iterable[Row], out: TextIO) -> None:
-    table = Table(*Row._fields)
+    table = grid(("file", "proto", "client", "server", "service", "host", "packets"), ("packets",))
     for row in rows:
-        table.add_row(*map(str, row))
-    console(out).print(table)
+        client = endpoint(row.client_ip, row.client_port or None)
+        server = endpoint(row.server_ip, row.server_port or None)
+        service = service_text(row.service, row.provider)
+        table.add_row(*map(Text, (row.file, row.proto, client, server, service, row.host, str(row.packets_needed))))
+    if table.rows:
+        console(out).print(table)

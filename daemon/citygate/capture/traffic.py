@@ -27,8 +27,8 @@ from citygate.kernel.marks import CLASS
 from citygate.policy.evaluate import Far
 from citygate.policy.model import Name
 from citygate.policy.names import Names
+from citygate.protocols import name_of
 
-PROTO = {1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 132: "sctp", 136: "udplite"}
 _WITH_PORTS = (6, 17)  # as the datapath reads them
 
 Pair = tuple[int, tuple[tuple[bytes, int], ...]]
@@ -122,7 +122,7 @@ def _whole(path: Path, moves: Moves) -> Iterator[tuple[float, bytes, int]]:
 
 def _far(proto: int, packed: bytes, port: int) -> Far:
     address = IPv6Address(packed)
-    return Far(address.ipv4_mapped or address, PROTO.get(proto, str(proto)), port if proto in _WITH_PORTS else None)
+    return Far(address.ipv4_mapped or address, name_of(proto), port if proto in _WITH_PORTS else None)
 
 
 def _turn(flows: dict[Pair, Flow], seen: Named | Unnamed) -> None:

@@ -16,6 +16,7 @@ from citygate.doctor import machine, neighbours, network, nftables, service, xta
 from citygate.doctor.finding import Finding, Level
 from citygate.doctor.rule import Ruleset
 from citygate.kernel import KernelError, listing
+from citygate.review.grid import grid
 from citygate.tables import console
 
 _STYLES = {Level.OK: "green", Level.NOTE: "", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
@@ -66,7 +67,7 @@ def _gateway(config: Path | None) -> Iterator[Finding]:
     try:
         held = service.holders()
     except OSError as error:
-        yield Finding("queues-unreadable", Level.NOTE, f"who is bound to which queue cannot be read: {error}")
+        yield Finding("queues-unreadable", Level.NOTE, f"who is bound to which queue cannot be read: {error.strerror or error}")
     daemon = next((held[number] for number in numbers if number in held and held[number].is_citygate), None)
     yield from service.queues(numbers, held)
     try:
@@ -105,7 +106,7 @@ def _unreadable(error: KernelError) -> Finding:
 
 
 def _table(found: list[Finding]) -> Table:
-    table = Table("finding", "how bad", "what it means", "what to do")
+    table = grid(("finding", "how bad", "what it means", "what to do"))
     for finding in found:
         level = Text(finding.level, _STYLES[finding.level])
         table.add_row(Text(finding.id), level, Text(finding.sentence), Text(finding.remedy))

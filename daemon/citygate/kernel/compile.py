@@ -15,7 +15,7 @@ from functools import cached_property
 from citygate.kernel import marks
 from citygate.kernel.bucket import Bucket
 from citygate.kernel.intervals import intervals, near
-from citygate.kernel.program import Chains, Flip, Leaf, Node, flips, named, passes, unnamed
+from citygate.kernel.program import Chains, Flip, Leaf, Node, Pair, flips, named, passes, unnamed
 from citygate.kernel.skeleton import COUNTERS
 from citygate.policy import windows
 from citygate.policy.evaluate import clock, today
@@ -130,11 +130,11 @@ class Moment:
         open_ = tuple(
             windows.holds(rule.windows, clock(region.timezone), self._at) for rule in zone.rules if rule.windows
         )
-        licences: tuple[Licence, ...] = ()
+        licences: dict[str, Licence] = {}
         if any(rule.match.licences for rule in zone.rules):
             day = today(region.timezone, self._at)
-            licences = tuple(self._names.licence(Name("", name), region.name, day) for name in self._names.providers)
-        return zone, self._names, open_, licences
+            licences = {name: self._names.licence(Name("", name), region.name, day) for name in self._names.providers}
+        return zone, self._names.catalogue, self._names.offered, open_, licences
 
     def graphs(self, zone: Zone) -> Graphs:
         if id(zone) not in self._graphs:
@@ -227,7 +227,7 @@ class _Builder:
 
     def _shadow(self, classes: Mapping[Name, int]) -> Iterator[tuple[Key, str]]:
         """Only where the rehearsed policy may give packets another fate."""
-        known: dict[tuple[Node, Node], Node] = {}
+        known: dict[Pair, Node] = {}
         for name, class_ in [*classes.items(), (_UNNAMED, 0)]:
             node = flips(_of(self._now, name), _of(self._then, name), known)
             if node != Flip(None):

@@ -11,7 +11,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import NamedTuple, TypeGuard
+from itertools import product
+from typing import NamedTuple
 
 from citygate.kernel import marks
 from citygate.kernel.bucket import Bucket
@@ -68,6 +69,8 @@ class Branch:
 Node = Leaf | Flip | Count | Branch
 
 _WAYS = 10_000
+# Chains one behind another: 16 the kernel follows (NFT_JUMP_STACK_SIZE), the others are the skeleton's.
+LEVELS = 9
 _REST = Name("")  # stands for all names that no later rule asks for
 
 
@@ -237,64 +240,64 @@ def _node(move: _Move, nodes: Mapping[_State, Node], region: str) -> Node:
     return _join(_conditions(move.rule), yes, no)
 
 
-def flips(now: Node, then: Node, known: dict[tuple[Node, Node], Node] | None = None) -> Node:
+Pair = tuple[Branch | Flip, Branch | Flip]
+"""What two policies still ask, or what becomes of the packet. A fate stands for all graphs that come to it: for each
+throttle by itself there would be as many pairs as rules by rules."""
+
+
+def flips(now: Node, then: Node, known: dict[Pair, Node] | None = None) -> Node:
     """The graph that tells which packets would get another fate by ``then`` than by ``now``.
 
     It takes nothing from any bucket: a throttle is a fate of its own, whether this packet is over its rate or not.
     """
     known = {} if known is None else known
-    waiting = [(now, then)]
+    whole = _asked(now), _asked(then)
+    waiting = [whole]
     while waiting:  # a stack, not recursion: graphs are as deep as policies are long
         pair = waiting[-1]
         if pair in known:
             waiting.pop()
-            continue
-        condition, yes, no = _split(*pair)
-        if condition is None:
-            fate, other = map(_fate, pair)
-            known[pair] = Flip(other if fate != other else None)
-        elif missing := [part for part in (yes, no) if part not in known]:
-            waiting += missing
+        elif isinstance(pair[0], Flip) and isinstance(pair[1], Flip):
+            known[pair] = Flip(None) if pair[0] == pair[1] else pair[1]
         else:
-            known[pair] = _join((condition,), known[yes], known[no])
-    return known[now, then]
+            condition, yes, no = _split(*pair)
+            missing = [part for part in (yes, no) if part not in known]
+            waiting += missing
+            if not missing:
+                known[pair] = _join((condition,), known[yes], known[no])
+    return known[whole]
 
 
-_Pair = tuple[Node, Node]
-
-
-def _split(now: Node, then: Node) -> tuple[Condition | None, _Pair, _Pair]:
+def _split(now: Branch | Flip, then: Branch | Flip) -> tuple[Condition, Pair, Pair]:
     """The first condition that either still asks, and what is left of both behind its answers."""
-    now, then = _decisive(now), _decisive(then)
-    if _asks(now) and _asks(then) and now.condition == then.condition:
-        return now.condition, (now.yes, then.yes), (now.no, then.no)
-    if _asks(now):
-        return now.condition, (now.yes, then), (now.no, then)
-    if _asks(then):
-        return then.condition, (now, then.yes), (now, then.no)
-    return None, (now, then), (now, then)
+    first = now if isinstance(now, Branch) else then
+    assert isinstance(first, Branch)  # one of them asks
+    condition = first.condition
+    yes, no = ((_after(now, condition, answer), _after(then, condition, answer)) for answer in (True, False))
+    return condition, yes, no
 
 
-def _asks(node: Node) -> TypeGuard[Branch]:
-    return isinstance(node, Branch) and not isinstance(node.condition, Bucket)
+def _after(node: Branch | Flip, condition: Condition, answer: bool) -> Branch | Flip:
+    """What is left to ask once this condition has its answer."""
+    if isinstance(node, Branch) and node.condition == condition:
+        return _asked(node.yes if answer else node.no)
+    return node
 
 
-def _decisive(node: Node) -> Node:
-    """The next node on the way that can change a fate: behind counts, and behind buckets of rules in monitor mode."""
+def _asked(node: Node) -> Branch | Flip:
+    """The next node that asks where a packet comes from or goes to, or its fate. Counts, and buckets of rules in
+    monitor mode, change none."""
     while True:
         if isinstance(node, Count):
             node = node.then
-        elif isinstance(node, Branch) and isinstance(node.condition, Bucket) and node.yes != Leaf(OVER):
+        elif isinstance(node, Branch) and isinstance(node.condition, Bucket):
+            if node.yes == Leaf(OVER):
+                return Flip("throttled")
             node = node.no
+        elif isinstance(node, Leaf):
+            return Flip("blocked" if node.effect and node.effect.action in REFUSING else "passed")
         else:
             return node
-
-
-def _fate(node: Node) -> str:
-    node = _decisive(node)
-    if isinstance(node, Branch):
-        return "throttled"
-    return "blocked" if isinstance(node, Leaf) and node.effect and node.effect.action in REFUSING else "passed"
 
 
 def passes(node: Node) -> bool:
@@ -314,12 +317,17 @@ def passes(node: Node) -> bool:
 
 
 class Chains:
-    """Collects the chains that graphs compile to: ``rules`` maps a chain's name to its rules."""
+    """Collects the chains that graphs compile to: ``rules`` maps a chain's name to its rules.
+
+    More than ``LEVELS`` chains one behind another the kernel would refuse. Only a graph for class 0 can have more, or
+    one that tells it from another: a way that is longer ends where packets pass until they have a name, uncounted.
+    """
 
     def __init__(self) -> None:
         self.rules: dict[str, tuple[str, ...]] = {}
         self.buckets: set[Bucket] = set()
         self._names: dict[Node, str] = {}
+        self._level: dict[str, int] = {}  # of a chain: how many there are one behind another, it included
 
     def of(self, node: Node) -> str:
         """The chain to go to for this graph."""
@@ -341,6 +349,7 @@ class Chains:
             name = "p_" + hashlib.sha256("\n".join(rules).encode()).hexdigest()[:16]
             self.rules[name] = tuple(rules)
             self._names[node] = name
+            self._level[name] = 1 + max(self._level.get(rule.rpartition(" ")[2], 0) for rule in rules)
         return self._names[node]
 
     def _action(self, effect: Effect) -> str:
@@ -361,55 +370,87 @@ class Chains:
                 lines.append(f"update @would_block {{ {KEY} }}")
                 node = node.then
                 continue
-            if isinstance(node.yes, Leaf | Flip) or node.yes in self._names:
-                target = self._name(node.yes, [])
-                lines += [f"{condition} goto {target}" for condition in self._lines(node.condition)]
+            conditions, yes = _together(node)
+            if isinstance(yes, Leaf | Flip) or yes in self._names:
+                target = self._near(self._name(yes, []))
+                lines += [f"{condition} goto {target}" for condition in self._lines(conditions)]
             else:
-                unknown.append(node.yes)
+                unknown.append(yes)
             node = node.no
         return [*lines, f"goto {self._name(node, [])}"], unknown
 
-    def _lines(self, condition: Condition) -> list[str]:
-        if isinstance(condition, Bucket):
-            self.buckets.add(condition)
-            return condition.conditions()
-        return _share_lines(condition) if isinstance(condition, Share) else _far_lines(condition)
+    def _near(self, chain: str) -> str:
+        """The chain, or where it is too far from the end for one more before it, the one that lets pass."""
+        return chain if self._level.get(chain, 0) < LEVELS else "act_allow"
+
+    def _lines(self, conditions: Sequence[Condition]) -> list[str]:
+        """All of the conditions, as nftables writes them: a line for each end, family and protocol they may hold for.
+
+        A packet meets one of them at most, so a bucket gives its bytes once.
+        """
+        self.buckets.update(condition for condition in conditions if isinstance(condition, Bucket))
+        return [
+            " ".join([f"meta mark & {marks.RESPONDER:#x} == {ways[0][0]:#x}", *(text for _, _, text in ways if text)])
+            for ways in product(*map(_ways, conditions))
+            if len({end for end, _, _ in ways}) == 1 and len({family for _, family, _ in ways} - {""}) < 2
+        ]
+
+
+_Way = tuple[int, str, str]
+"""The end that is asked, the address family (or any), and what nftables asks of such a packet."""
+
+
+def _together(node: Branch) -> tuple[list[Condition], Node]:
+    """The conditions that a packet must meet one after the other, or go the same way on, and what it then comes to.
+
+    One rule asks for them all: the kernel follows 16 jumps and gotos from a base chain, and no more. Only those of
+    different kinds: nft takes no two protocols in one rule.
+    """
+    conditions, yes = [node.condition], node.yes
+    while isinstance(yes, Branch) and yes.no == node.no and type(yes.condition) not in map(type, conditions):
+        conditions.append(yes.condition)
+        yes = yes.yes
+    return conditions, yes
+
+
+def _ways(condition: Condition) -> list[_Way]:
+    if isinstance(condition, Bucket):
+        return condition.conditions()
+    return _share_ways(condition) if isinstance(condition, Share) else _far_ways(condition)
 
 
 # The end that is asked, and the direction of the conntrack entry whose source it is.
 _ENDS = ((0, "original", "reply"), (marks.RESPONDER, "reply", "original"))
 
 
-def _share_lines(share: Share) -> list[str]:
+def _share_ways(share: Share) -> list[_Way]:
     """The kernel's jhash of the subscriber's address, of IPv6 its /64, scaled to 10,000: what ``share.inside`` says."""
     return [
-        f"meta mark & {marks.RESPONDER:#x} == {end:#x} jhash ct {near} {subscriber} mod {WHOLE} seed {share.seed:#x}"
-        f" < {share.parts}"
+        (end, family, f"jhash ct {near} {subscriber} mod {WHOLE} seed {share.seed:#x} < {share.parts}")
         for end, near, _ in _ENDS
-        for subscriber in ("ip saddr", "ip6 saddr & ffff:ffff:ffff:ffff::")
+        for family, subscriber in (("ip", "ip saddr"), ("ip6", "ip6 saddr & ffff:ffff:ffff:ffff::"))
     ]
 
 
-def _far_lines(far: FarEnd) -> list[str]:
-    """The condition as nftables writes it, one line for each end, family and protocol it may hold for.
+def _far_ways(far: FarEnd) -> list[_Way]:
+    """The far end of the originator is the responder, and the other way round.
 
-    The far end of the originator is the responder, and the other way round. Ports are told by the packet's own protocol
-    (nft 1.0.6 has no other way), so an ICMP error about a flow does not meet a condition on ports.
+    Ports are told by the packet's own protocol (nft 1.0.6 has no other way), so an ICMP error about a flow does not
+    meet a condition on ports.
     """
     networks: Mapping[str, list[str]] = {
         "ip": [str(n) for n in far.networks if isinstance(n, IPv4Network)],
         "ip6": [str(n) for n in far.networks if not isinstance(n, IPv4Network)],
     }
     ports = {proto: [p for p in far.ports if p.proto == proto] for proto in ("tcp", "udp")}
-    lines = []
+    ways = []
     for end, _, direction in _ENDS:
-        base = f"meta mark & {marks.RESPONDER:#x} == {end:#x}"
         for family in [f for f in networks if networks[f]] or [""]:
-            at = f" ct {direction} {family} saddr {{ {', '.join(networks[family])} }}" if family else ""
+            at = [f"ct {direction} {family} saddr {{ {', '.join(networks[family])} }}"] if family else []
             for proto in [p for p in ports if ports[p]] or [""]:
                 spans = ", ".join(
                     str(p.first) if p.first == p.last else f"{p.first}-{p.last}" for p in ports.get(proto, ())
                 )
-                on = f" meta l4proto {proto} ct {direction} proto-src {{ {spans} }}" if proto else ""
-                lines.append(base + at + on)
-    return lines
+                on = [f"meta l4proto {proto} ct {direction} proto-src {{ {spans} }}"] if proto else []
+                ways.append((end, family, " ".join(at + on)))
+    return ways

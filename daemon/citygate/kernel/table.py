@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from citygate.kernel import marks, nft, queue_step, skeleton
 from citygate.kernel.bucket import Bucket
@@ -174,7 +175,7 @@ class Kernel:
             seeds=self._seeds,
             side=side,
         )
-        return fixed | _class_chains(table.classes) | table.chains
+        return {**fixed, **_class_chains(table.classes), **table.chains}
 
     def counters(self) -> Counters:
         """All counters. Raises KernelError when somebody took the table away."""
@@ -241,7 +242,8 @@ def _delete_sets(names: Iterable[str]) -> list[str]:
     return [f"delete set {_ON} {name}" for name in sorted(names)]
 
 
-def _class_chains(classes: tuple[int, ...]) -> dict[str, tuple[str, ...]]:
+@lru_cache(maxsize=1)
+def _class_chains(classes: tuple[int, ...]) -> Mapping[str, tuple[str, ...]]:
     both = [skeleton.class_chain(number, final) for number in classes for final in (True, False)]
     return {name: (rule,) for name, rule, _ in both}
 

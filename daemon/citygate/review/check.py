@@ -21,6 +21,7 @@ from citygate.policy.moment import parse_moment
 from citygate.policy.problem import PolicyError, Problem
 from citygate.policy.zones import carve_region
 from citygate.review.advice import Advice, advise
+from citygate.review.words import some
 from citygate.tables import console
 
 DAYS = 30  # ahead of which licences are told of
@@ -63,7 +64,7 @@ def check(
 
 def _day(at: str | None) -> date:
     """The day of a moment, where it is given; today's in UTC otherwise. Raises ValueError."""
-    given = parse_moment(at) if at else datetime.now(UTC)
+    given = datetime.now(UTC) if at is None else parse_moment(at)
     return given.date() if isinstance(given, datetime) else given
 
 
@@ -89,8 +90,7 @@ def _zones(region: Region) -> int:
 
 
 def _prefixes(networks: Sequence[Network]) -> str:
-    more = len(networks) - SHOWN
-    return ", ".join(map(str, networks[:SHOWN])) + (f" and {more} more" if more > 0 else "")
+    return some(map(str, networks), SHOWN)
 
 
 def _as_json(loaded: Loaded | None, advice: Sequence[Advice], problems: Sequence[Problem]) -> dict[str, Any]:

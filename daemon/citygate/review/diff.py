@@ -51,7 +51,7 @@ def diff(old: Path, new: Path, options: Options, as_json: bool = False, out: Tex
     """Print what changes between two policy directories; gives the exit status. Trouble is told on stderr."""
     try:
         both = load(old, builtin()), load(new, builtin())
-        at: Moment = parse_moment(options.at) if options.at else datetime.now(UTC).replace(microsecond=0)
+        at: Moment = datetime.now(UTC).replace(microsecond=0) if options.at is None else parse_moment(options.at)
         found: diff_flows.Flows | diff_pairs.Pairs
         if options.live or options.captures:
             flows = list(_live(options.live, both) if options.live else _captured(options, both))

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from citygate.policy.model import Effect
 from citygate.policy.share import subscriber_key
+from citygate.review.grid import grid
 from citygate.review.observed import Changed
-from citygate.review.reasons import effect_text, name_text
-from citygate.review.words import count, effect_json, five_tuple
+from citygate.review.reasons import change_text, name_text
+from citygate.review.words import NO_REGION, count, effect_json, five_tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +40,10 @@ class Flows:
             return
         whose = count(_subscribers(self.changed), "subscriber")
         show.print(f"of {count(self.seen, 'flow')} {len(self.changed):,} get another fate, of {whose}")
-        table = Table("region", "service", "change")
-        for column in ("flows", "subscribers"):
-            table.add_column(column, justify="right")
-        table.add_column("such as")
+        table = grid(("region", "service", "change", "flows", "subscribers", "such as"), ("flows", "subscribers"))
         rows: defaultdict[tuple[str, str, str], list[Changed]] = defaultdict(list)
         for one in self.changed:
-            rows[one.region or "(none)", _service(one), f"{_text(one.before)} → {_text(one.after)}"].append(one)
+            rows[one.region or NO_REGION, _service(one), change_text(one.before, one.after)].append(one)
         for words, alike in sorted(rows.items(), key=lambda row: (-len(row[1]), row[0])):
             example = five_tuple(alike[0].flow.originator, alike[0].flow.responder)
             table.add_row(*map(Text, words), f"{len(alike):,}", f"{_subscribers(alike):,}", Text(example))
@@ -62,10 +58,6 @@ def _subscribers(changed: Iterable[Changed]) -> int:
 def _service(one: Changed) -> str:
     before, after = map(name_text, one.flow.names)
     return before if before == after else f"{before} → {after}"
-
-
-def _text(effect: Effect | None) -> str:
-    return effect_text(effect) if effect else "undecided"
 
 
 def _json(one: Changed) -> dict[str, Any]:

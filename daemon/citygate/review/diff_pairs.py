@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from citygate.catalogue import Catalogue
@@ -16,9 +15,10 @@ from citygate.policy.model import Name, Network, PortRange
 from citygate.policy.names import Names
 from citygate.review.compare import Change, Comparison, Failing, Regions
 from citygate.review.contrast import Ends, fraction
+from citygate.review.grid import grid
 from citygate.review.groups import grouped
-from citygate.review.reasons import effect_text, name_text
-from citygate.review.words import effect_json, some
+from citygate.review.reasons import change_text, name_text
+from citygate.review.words import NO_REGION, effect_json, some, time_text
 
 SHOWN = 3  # regions, prefixes and ports of a row
 NAMES_SHOWN = 8
@@ -50,7 +50,7 @@ class Pairs:
             show.print("nothing changes")
         for whose, rows in _by_subscribers(self.comparison.changes, _Vocabulary(self.old, self.new)).items():
             show.print(Text(whose))
-            table = Table(*_COLUMNS)
+            table = grid(_COLUMNS)
             for words in rows:
                 table.add_row(*map(Text, words))
             show.print(table)
@@ -81,9 +81,9 @@ def _words(change: Change, vocabulary: _Vocabulary) -> tuple[str, ...]:
     return (
         vocabulary.words(change.names),
         _far(change.ends),
-        f"{effect_text(change.before)} → {effect_text(change.after)}",
+        change_text(change.before, change.after),
         "all" if share == 1 else f"{share * 100:.4g} %",
-        f"{change.since:%Y-%m-%d %H:%M} UTC" if change.since else "now",
+        time_text(change.since) if change.since else "now",
     )
 
 
@@ -92,7 +92,7 @@ def _regions(alike: Iterable[Change | Failing]) -> str:
 
 
 def _move(regions: Regions) -> str:
-    before, after = (region or "(none)" for region in regions)
+    before, after = (region or NO_REGION for region in regions)
     return before if before == after else f"{before} → {after}"
 
 

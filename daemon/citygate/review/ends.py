@@ -9,6 +9,8 @@ from citygate.policy.model import Address, Network, Policy
 from citygate.policy.prefix import parse_network
 from citygate.policy.spans import merge, span
 
+ANY = "other"  # the protocol of a flow of which only addresses are told
+
 _PORT = re.compile(r"(tcp|udp)/([0-9]{1,5})", re.ASCII)
 _FIRST: dict[int, Address] = {4: IPv4Address("192.0.2.1"), 6: IPv6Address("2001:db8::1")}  # RFC 5737, RFC 3849
 

@@ -21,13 +21,13 @@ from citygate.policy.moment import moment_in, parse_moment
 from citygate.policy.problem import PolicyError
 from citygate.policy.provider import provider_of, wrong_name
 from citygate.policy.zones import ZoneIndex, carve
-from citygate.review.ends import elsewhere, parse_address, parse_port
-from citygate.review.explanation import UNDECIDED, Asked, Found, Zones, answer
+from citygate.review.ends import ANY, elsewhere, parse_address, parse_port
+from citygate.review.explanation import Asked, Found, Zones, answer
 from citygate.review.five_tuple import parse_flow
+from citygate.review.grid import grid
 from citygate.review.reasons import Fate, name_text
+from citygate.review.words import UNDECIDED, count, endpoint, time_text
 from citygate.tables import console
-
-ANY_PROTOCOL = "other"  # of a flow of which only the addresses are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ def explain(directory: Path, options: Options, as_json: bool = False, out: TextI
         asked = _asked(options, loaded)
         zones = _zones(asked, loaded)
         home = zones[0] or zones[1]
-        at = moment_in(home.region.timezone if home else "UTC", parse_moment(options.at) if options.at else None)
+        given = None if options.at is None else parse_moment(options.at)
+        at = moment_in(home.region.timezone if home else "UTC", given)
     except (PolicyError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -82,10 +83,10 @@ def _asked(options: Options, loaded: Loaded) -> Asked:
         raise ValueError("which flow? give --service, --flow or --packet")
     if options.origin:
         address = parse_address(options.origin)
-        origin = replace(origin, address=address) if origin else Far(address, ANY_PROTOCOL, None)
+        origin = replace(origin, address=address) if origin else Far(address, ANY, None)
     if not origin:
         raise ValueError("whose flow? give --from with a subscriber's address")
-    far = far or Far(elsewhere(loaded.policy, origin.address.version), ANY_PROTOCOL, None)
+    far = far or Far(elsewhere(loaded.policy, origin.address.version), ANY, None)
     if options.to:
         far = replace(far, address=parse_address(options.to))
     if options.port:
@@ -138,7 +139,7 @@ def _print_end(show: Console, end: Found) -> None:
     _line(show, f"{end['address']} {opened}: region {end['region']}{zone}{of_provider}, {clock_text}")
     if not end["asked"]:
         _line(show, "not asked, for the end that opened the flow refuses; it would say:")
-    table = Table("rule", "place", "action", "here")
+    table = grid(("rule", "place", "action", "here"))
     for rule in end["rules"]:
         action = rule["action"] if rule["mode"] == Mode.ENFORCE else f"{rule['action']}, {rule['mode']}"
         table.add_row(*map(Text, (rule["rule"], rule["place"], action, rule["text"])))
@@ -146,32 +147,26 @@ def _print_end(show: Console, end: Found) -> None:
         table.add_row(*map(Text, ("(default)", end["default_place"], end["default"], "decides where no rule does")))
     show.print(table)
     if end["unread"]:
-        _line(show, f"not read, being below: {_count(end['unread'], 'rule')}")
+        _line(show, f"not read, being below: {count(end['unread'], 'rule')}")
     if len(end["names"]) > 1:
         show.print(_names(end["names"]))
 
 
 def _names(groups: list[Found]) -> Table:
     """What each name would get; the last group has the most names, so it is the rest."""
-    table = Table("once the flow is", "decision", "by rule")
+    table = grid(("once the flow is", "decision", "by rule"))
     for group in groups:
         rest = group is groups[-1]
-        names = f"anything else ({_count(group['count'], 'name')})" if rest else ", ".join(group["names"])
+        names = f"anything else ({count(group['count'], 'name')})" if rest else ", ".join(group["names"])
         table.add_row(*map(Text, (names, group["decision"], group["rule"] or "(default)")))
     return table
 
 
 def _flow(flow: Found) -> str:
-    proto = "" if flow["proto"] == ANY_PROTOCOL else f"{flow['proto']} "
-    ends = " > ".join(_with_port(flow[end], flow[f"{end}_port"]) for end in ("from", "to"))
+    proto = "" if flow["proto"] == ANY else f"{flow['proto']} "
+    ends = " > ".join(endpoint(flow[end], flow[f"{end}_port"]) for end in ("from", "to"))
     name = name_text(Name(flow["service"], flow["provider"]) if flow["service"] else None)
     return f"{proto}{ends}: {name}{' (' + flow['host'] + ')' if flow['host'] else ''}"
-
-
-def _with_port(address: str, port: int | None) -> str:
-    if port is None:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _by(said: Found, flow: Found) -> str:
@@ -183,11 +178,7 @@ def _by(said: Found, flow: Found) -> str:
 
 
 def _time(iso: str) -> str:
-    return f"{datetime.fromisoformat(iso):%a %Y-%m-%d %H:%M:%S %z}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return time_text(datetime.fromisoformat(iso))
 
 
 def _line(show: Console, text: str) -> None:

@@ -19,7 +19,6 @@ from citygate.review.groups import grouped
 from citygate.review.reasons import Fate, answering, effect_text, in_words, readings
 
 AHEAD = timedelta(days=400)
-UNDECIDED = "undecided"
 
 Zones = tuple[Zone | None, Zone | None]
 Found = dict[str, Any]
@@ -77,7 +76,7 @@ def _said(loaded: Loaded, zone: Zone | None, outcome: Outcome | None) -> Found:
     if not zone or not outcome:
         return {"decision": "allow", "rule": None, "place": None}
     return {
-        "decision": effect_text(outcome.effect) if outcome.effect else UNDECIDED,
+        "decision": effect_text(outcome.effect),
         "rule": outcome.rule,
         "place": loaded.places[zone.region.name, outcome.rule or ""],
     }

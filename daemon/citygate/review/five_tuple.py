@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from citygate.policy.evaluate import Far
+from citygate.policy.suggest import meant
+from citygate.protocols import NAMES, is_protocol
 from citygate.review.ends import parse_address
 
 _ARROW = re.compile(r"([a-z0-9-]+) +(\S+) *> *(\S+)", re.ASCII)
@@ -43,6 +45,8 @@ def _split(end: str) -> tuple[str, str]:
 
 
 def _end(proto: str, address: str, port: str) -> Far:
+    if not is_protocol(proto):
+        raise ValueError(f"no protocol `{proto}`{meant(proto, NAMES)}")
     if proto in _WITH_PORTS and not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
         raise ValueError(f"{proto} at {address} needs a port from 1 to 65535, {_FORMS}")
     if proto not in _WITH_PORTS and port:

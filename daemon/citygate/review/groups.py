@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 
 from citygate.policy.model import Name
 from citygate.policy.names import Names
+from citygate.review.words import count
 
 
 def grouped(some: Collection[Name], names: Names) -> Iterator[str]:
@@ -18,15 +19,11 @@ def grouped(some: Collection[Name], names: Names) -> Iterator[str]:
     for category, by_provider in sorted(all_of.items()):
         members = set[Name]().union(*by_provider.values())
         if members <= chosen:
-            yield f"{category} ({_count(len(by_provider['']))})"
+            yield f"{category} ({count(len(by_provider['']), 'service')})"
             continue
         for provider, theirs in by_provider.items():
             whose = f" of {provider}" if provider else " of no provider" if len(by_provider) > 1 else ""
             if theirs <= chosen:
-                yield f"{category}{whose} ({_count(len(theirs))})"
+                yield f"{category}{whose} ({count(len(theirs), 'service')})"
             else:
                 yield from (f"{name.service}{whose}" for name in sorted(theirs & chosen))
-
-
-def _count(services: int) -> str:
-    return "1 service" if services == 1 else f"{services} services"

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from citygate.capture.classify import CaptureError, Flow, _frames, flows
+from citygate.capture.classify import CaptureError, Flow, flows, frames
 from citygate.capture.fragments import fragment_of
 from citygate.capture.link import LINKS, ip_offset
 from citygate.catalogue.naming import naming
@@ -59,7 +59,7 @@ def _flow_of(path: Path, number: int, names: Names) -> Seen:
 
 def _ends(path: Path, number: int, place: str) -> tuple[int, frozenset[tuple[Address, int]]]:
     """IP protocol and both endpoints of a packet, all frames counted, as programs that show captures do."""
-    frame = next(islice(_frames(path), number - 1, None), None)
+    frame = next(islice(frames(path), number - 1, None), None)
     if frame is None:
         raise ValueError(f"{path} has fewer packets than {number}")
     _, link, data, wire = frame

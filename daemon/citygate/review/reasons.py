@@ -15,6 +15,8 @@ from citygate.policy.model import Action, Address, Effect, Match, Mode, Name, Ne
 from citygate.policy.names import Names
 from citygate.policy.rate import rate_text
 from citygate.policy.suggest import listed
+from citygate.review.ends import ANY
+from citygate.review.words import UNDECIDED, service_text
 
 SHOWN = 3  # of the values of a list
 
@@ -83,16 +85,21 @@ def answering(outcome: FlowOutcome) -> Outcome | None:
 
 def name_text(name: Name | None) -> str:
     """``openvpn of bt``."""
-    if name is None:
-        return "no name yet"
-    return f"{name.service} of {name.provider}" if name.provider else name.service
+    return service_text(*name) if name else "no name yet"
 
 
-def effect_text(effect: Effect) -> str:
-    """``reject``, ``throttle to 2 Mbit/s``, ``mark EF``."""
+def effect_text(effect: Effect | None) -> str:
+    """``reject``, ``throttle to 2 Mbit/s``, ``mark EF``. None: undecided."""
+    if effect is None:
+        return UNDECIDED
     if effect.action is Action.THROTTLE:
         return f"throttle to {rate_text(effect.rate)}"
     return f"mark {dscp_text(effect.dscp)}" if effect.action is Action.MARK else str(effect.action)
+
+
+def change_text(before: Effect | None, after: Effect | None) -> str:
+    """``allow → drop``."""
+    return f"{effect_text(before)} → {effect_text(after)}"
 
 
 def _match(match: Match, region: Region, name: Name | None, far: Far, at: datetime, names: Names) -> Iterator[Reason]:
@@ -104,7 +111,7 @@ def _match(match: Match, region: Region, name: Name | None, far: Far, at: dateti
     if match.networks and not any(far.address in network for network in match.networks):
         yield Reason("network", f"asks for a far end in {_some(match.networks)}, it is {far.address}")
     if match.ports and not any(in_range(far, ports) for ports in match.ports):
-        port = f"it is {far.proto}/{far.port}" if far.port else "the flow has none"
+        port = f"it is {far.proto}/{far.port}" if far.port else "none is known" if far.proto == ANY else "it has none"
         yield Reason("port", f"asks for port {_some(map(_port, match.ports))}, {port}")
 
 

@@ -30,11 +30,20 @@ from citygate.policy.load import load
 from citygate.policy.model import Address, Network, Policy
 from citygate.policy.moment import Moment, parse_moment
 from citygate.policy.problem import PolicyError
+from citygate.review.grid import grid
 from citygate.review.reasons import answering
-from citygate.review.words import count, five_tuple, some
+from citygate.review.words import (
+    NO_NAME,
+    NO_REGION,
+    UNDECIDED,
+    count,
+    five_tuple,
+    service_text,
+    some,
+    time_text,
+)
 from citygate.tables import console
 
-UNDECIDED = "undecided"
 SHOWN = 3  # prefixes of a capture
 _SUBNET = {4: 24, 6: 64}
 
@@ -107,7 +116,7 @@ def replay(
     """
     try:
         loaded = load(directory, builtin())
-        moment = parse_moment(at) if at else datetime.now(UTC).replace(microsecond=0)
+        moment = datetime.now(UTC).replace(microsecond=0) if at is None else parse_moment(at)
         reader = Reader(loaded.names, Moves(map(parse_move, moves)))
         judge = Judge(loaded, moment)
         flows = list(reader.every(captures))
@@ -126,7 +135,7 @@ def replay(
         told = {"revision": loaded.policy.revision, "at": moment.isoformat(), **_as_json(totals, len(flows))}
         print(json.dumps(told), file=out)
     else:
-        _print_totals(totals, len(flows), moment, bool(at), console(out))
+        _print_totals(totals, len(flows), moment, at is not None, console(out))
     if flows and not totals.touching:
         print(_nobody(totals.origins, loaded.policy), file=sys.stderr)
     return 0
@@ -207,39 +216,43 @@ def _folded(sums: Mapping[Key, Sum]) -> dict[Key, Sum]:
 
 
 def _table(columns: tuple[str, ...], sums: Mapping[K, Sum]) -> Table:
-    table = Table(*columns)
-    for column in ("flows", "packets", "bytes"):
-        table.add_column(column, justify="right")
+    numbers = ("flows", "packets", "bytes")
+    table = grid((*columns, *numbers), numbers)
     for key, total in _sorted(sums):
         shown = dict(zip(columns, key, strict=True))
-        shown["region"] = shown["region"] or "(none)"
+        shown["region"] = shown["region"] or NO_REGION
         if "service" in shown:
-            shown["service"] = shown["service"] or "(no name yet)"
+            shown["service"] = shown["service"] or NO_NAME
         table.add_row(*map(Text, shown.values()), *(f"{number:,}" for number in _counts(total).values()))
     return table
 
 
 def _print_flows(flows: Iterable[Flow], judge: Judge, show: Console) -> None:
-    table = Table("flow", "service", "host", "region", "verdict", "rule", "would")
-    for column in ("packets", "before the name", "bytes"):
-        table.add_column(column, justify="right")
+    numbers = ("packets", "unnamed", "bytes")  # unnamed: how many of the packets came before the flow's name
+    table = grid(("region", "service", "flow", "host", "verdict", *numbers), numbers)
     for flow in flows:
         row = _row(flow, judge)
-        service = f"{row['service']} of {row['provider']}" if row["provider"] else row["service"] or "(no name yet)"
-        words = (service, row["host"], row["region"] or "(none)", row["verdict"], row["rule"] or "")
-        numbers = (f"{row[key]:,}" for key in ("packets", "packets_before_name", "bytes"))
         table.add_row(
+            Text(row["region"] or NO_REGION),
+            Text(service_text(row["service"], row["provider"])),
             Text(five_tuple(flow.originator, flow.responder)),
-            *map(Text, words),
-            Text(", ".join(row["would"])),
-            *numbers,
+            Text(row["host"]),
+            Text(_reason(row)),
+            *(f"{row[key]:,}" for key in ("packets", "packets_before_name", "bytes")),
         )
     show.print(table)
 
 
+def _reason(row: Mapping[str, Any]) -> str:
+    """``reject (skypeout)``, and which monitoring rules would have done something."""
+    rule = f" ({row['rule']})" if row["rule"] else ""
+    would = f", would: {', '.join(row['would'])}" if row["would"] else ""
+    return f"{row['verdict']}{rule}{would}"
+
+
 def _moment(moment: Moment) -> str:
     if isinstance(moment, datetime):
-        return f"{moment:%Y-%m-%d %H:%M %Z}"
+        return time_text(moment)
     return f"noon of {moment}"
 
 

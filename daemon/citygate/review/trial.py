@@ -16,7 +16,7 @@ from rich.text import Text
 from citygate.catalogue.load import builtin
 from citygate.policy.dscp import dscp_text
 from citygate.policy.evaluate import Far, FlowOutcome, clock, decide_flow, today
-from citygate.policy.load import Loaded, load
+from citygate.policy.load import Loaded, load, yaml_files
 from citygate.policy.model import Address, Name
 from citygate.policy.moment import moment_in
 from citygate.policy.problem import PolicyError, Problem
@@ -26,13 +26,13 @@ from citygate.policy.shape import fit
 from citygate.policy.source import NodePath, Source, read
 from citygate.policy.suggest import meant
 from citygate.policy.zones import ZoneIndex, carve
-from citygate.review.ends import elsewhere
+from citygate.review.ends import ANY, elsewhere
 from citygate.review.reasons import Reading, answering, in_words, name_text, readings
-from citygate.review.trial_schema import UNDECIDED, ExpectKeys, TrialKeys, TrialsKeys
+from citygate.review.trial_schema import ExpectKeys, TrialKeys, TrialsKeys
+from citygate.review.words import UNDECIDED, time_text
 from citygate.tables import console
 
 TESTS = "tests"
-WITHOUT_PORT = "other"  # protocol of a flow whose port a test leaves open
 
 Values = dict[str, str | None]
 """What is expected or found, in words, by the key of the test's file."""
@@ -88,7 +88,10 @@ def run(directory: Path, as_json: bool = False, out: TextIO | None = None) -> in
 
 def read_trials(directory: Path, loaded: Loaded) -> tuple[list[Trial], list[Problem]]:
     """The tests beside a policy with their outcomes, and what is wrong with their files."""
-    files = sorted(p for p in (directory / TESTS).glob("*") if p.suffix in (".yaml", ".yml") and p.name[0] != ".")
+    try:
+        files = yaml_files(directory / TESTS, missing_ok=True)
+    except OSError as error:
+        return [], [Problem(str(directory / TESTS), 1, 1, f"cannot be read: {(error.strerror or str(error)).lower()}")]
     problems = [
         Problem(str(p), 1, 1, "the name of a file of tests ends in .yaml") for p in files if p.suffix != ".yaml"
     ]
@@ -185,7 +188,7 @@ def _ask(place: str, trial: TrialKeys, expect: ExpectKeys, world: _World) -> Ask
     name = None
     if expect.service:
         name = Name(expect.service, expect.provider or provider_of(names, expect.service, (to, expect.origin)))
-    proto, port = expect.port or (WITHOUT_PORT, None)
+    proto, port = expect.port or (ANY, None)
     origin, far = Far(expect.origin, proto, None), Far(to, proto, port)
     zones = world.zones.find(expect.origin), world.zones.find(to)
     assert zones[0]
@@ -270,7 +273,7 @@ def _print(trial: Trial, out: TextIO | None) -> None:
     _line(f"{'ok  ' if trial.passed else 'FAIL'}  {trial.name}", out)
     for one in trial.asked:
         if not one.passed:
-            _line(f"      {one.place}: {one.flow}, {one.at:%a %Y-%m-%d %H:%M %z}", out)
+            _line(f"      {one.place}: {one.flow}, {time_text(one.at)}", out)
             _line(f"        expected  {_words(one.expected)}", out)
             _line(f"        found     {_words(_but_rule(one.found))}, {one.decided}", out)
             for sentence in one.why:

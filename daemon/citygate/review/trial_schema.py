@@ -12,8 +12,7 @@ from citygate.policy.moment import Moment, parse_moment
 from citygate.policy.rate import parse_rate
 from citygate.policy.values import Keys, Name, Text, one_of
 from citygate.review.ends import parse_address, parse_port
-
-UNDECIDED = "undecided"
+from citygate.review.words import UNDECIDED
 
 AnAddress = Annotated[Address, PlainValidator(parse_address)]
 

@@ -10,8 +10,6 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-DEFAULT = Path("/run/citygate/control.sock")
-ENVIRONMENT = "CITYGATE_CONTROL"  # names another socket
 PATIENCE_S = 60.0  # for each line of an answer; a daemon that is silent for longer hangs
 
 Item = dict[str, Any]
@@ -87,6 +85,8 @@ def _why_not(place: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"the daemon is not running, or listens elsewhere than {place} (`control:` in its configuration)"
     if isinstance(error, ConnectionRefusedError):
+        if not place.is_socket():
+            return f"{place} is no socket; the daemon's is `control:` in its configuration"
         return f"the daemon is not running; {place} is left from one that died"
     if isinstance(error, BlockingIOError):  # its backlog is full
         return "too many clients are asking the daemon already; try again later"

@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from rich.table import Table
 from rich.text import Text
 
+from citygate.review.grid import grid
+from citygate.review.words import NO_NAME, NO_REGION
 from citygate.tables import console
 from citygate.tools.ask import AskError, ask
 
 COLUMNS = ("region", "service", "provider", "verdict", "direction")
+NUMBERS = ("packets", "bytes")
 
 
 def counters(socket: Path, as_json: bool, out: TextIO | None = None) -> int:
@@ -27,11 +29,9 @@ def counters(socket: Path, as_json: bool, out: TextIO | None = None) -> int:
         for row in rows:
             print(json.dumps(row), file=out)
         return 0
-    table = Table(*COLUMNS)
-    for column in ("packets", "bytes"):
-        table.add_column(column, justify="right")
+    table = grid((*COLUMNS, *NUMBERS), NUMBERS)
     for row in rows:
-        names = {**row, "service": row["service"] or "(no name yet)", "region": row["region"] or "(none)"}
+        names = {**row, "service": row["service"] or NO_NAME, "region": row["region"] or NO_REGION}
         table.add_row(*(Text(names[column]) for column in COLUMNS), f"{row['packets']:,}", f"{row['bytes']:,}")
     console(out).print(table)
     return 0

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TextIO
 
 from rich import filesize
-from rich.table import Table
 from rich.text import Text
 
+from citygate.review.grid import grid
+from citygate.review.words import UNDECIDED, count, endpoint, service_text
 from citygate.tables import console
 from citygate.tools.ask import AskError, Item, ask
 
@@ -74,9 +75,7 @@ def _each(answer: Generator[Item, None, Item], take: Callable[[Item], None]) -> 
 
 def _show(shown: list[Item], done: Item, out: TextIO | None) -> None:
     page = console(out)
-    table = Table()
-    for name in COLUMNS:
-        table.add_column(name, justify="right" if name in RIGHT else "left", overflow="fold")
+    table = grid(COLUMNS, RIGHT)
     for flow in shown:
         table.add_row(*map(Text, _row(flow)))
     if shown:
@@ -87,7 +86,7 @@ def _show(shown: list[Item], done: Item, out: TextIO | None) -> None:
 
 
 def _totals(done: Item) -> str:
-    flows = f"{done['flows']:,} {'flow' if done['flows'] == 1 else 'flows'}"
+    flows = count(done["flows"], "flow")
     if done["shown"] == done["flows"]:
         return flows
     return f"{flows}, showing the {done['shown']:,} busiest; --limit 0 shows all"
@@ -97,8 +96,8 @@ def _row(flow: Item) -> Iterator[str]:
     yield flow["region"]
     yield _service(flow)
     yield flow["proto"]
-    yield _end(flow["source"], flow["source_port"])
-    yield _end(flow["destination"], flow["destination_port"])
+    yield endpoint(flow["source"], flow["source_port"])
+    yield endpoint(flow["destination"], flow["destination_port"])
     for way in ("up", "down"):
         yield "" if flow[f"bytes_{way}"] is None else filesize.decimal(flow[f"bytes_{way}"])
     yield _verdict(flow)
@@ -106,19 +105,11 @@ def _row(flow: Item) -> Iterator[str]:
 
 
 def _service(flow: Item) -> str:
-    if not flow["service"]:
-        return "(no name yet)"
-    name = f"{flow['service']} of {flow['provider']}" if flow["provider"] else str(flow["service"])
-    return name if flow["final"] else f"{name} (for now)"
+    name = service_text(flow["service"], flow["provider"])
+    return f"{name} (for now)" if flow["service"] and not flow["final"] else name
 
 
 def _verdict(flow: Item) -> str:
-    if flow["verdict"] == "undecided":
-        return "undecided"
+    if flow["verdict"] == UNDECIDED:
+        return UNDECIDED
     return f"{flow['verdict']} ({flow['rule'] or 'default'})"
-
-
-def _end(address: str, port: int | None) -> str:
-    if port is None:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from citygate.review.words import endpoint
 from citygate.tools.ask import AskError, Item, ask
 
 
@@ -45,7 +46,4 @@ def line(event: Item) -> str:
 
 
 def _end(event: Item, side: str) -> str:
-    address, port = event[f"{side}_ip"], event.get(f"{side}_port")
-    if port is None:
-        return str(address)
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return endpoint(event[f"{side}_ip"], event.get(f"{side}_port"))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from citygate.review.words import problem_text
 from citygate.tools.ask import AskError, ask_all
 
 
@@ -23,6 +24,6 @@ def reload(socket: Path, as_json: bool, out: TextIO | None = None) -> int:
         print(f"reloaded: policy {done['revision']}", file=out)
     else:
         for problem in problems:
-            print("{file}:{line}:{column}: {sentence}".format_map(problem), file=sys.stderr)
+            print(problem_text(problem), file=sys.stderr)
         print(f"refused, policy {done['revision']} stays in force: {done['why']}", file=sys.stderr)
     return 0 if done["applied"] else 1

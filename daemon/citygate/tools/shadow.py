@@ -8,13 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from rich.table import Table
 from rich.text import Text
 
+from citygate.review.grid import grid
+from citygate.review.words import NO_NAME, problem_text, time_text
 from citygate.tables import console
 from citygate.tools.ask import AskError, Item, ask_all
 
 COLUMNS = ("region", "service", "provider", "would", "direction")
+NUMBERS = ("packets", "bytes")
 
 
 def shadow(socket: Path, directory: Path | None, as_json: bool, out: TextIO | None = None) -> int:
@@ -35,11 +37,9 @@ def shadow(socket: Path, directory: Path | None, as_json: bool, out: TextIO | No
     if not items:
         print("until now every packet would have met the same fate", file=out)
         return 0
-    table = Table(*COLUMNS)
-    for column in ("packets", "bytes"):
-        table.add_column(column, justify="right")
+    table = grid((*COLUMNS, *NUMBERS), NUMBERS)
     for row in items:
-        names = {**row, "service": row["service"] or "(no name yet)", "would": f"be {row['would']}"}
+        names = {**row, "service": row["service"] or NO_NAME, "would": f"be {row['would']}"}
         table.add_row(*(Text(names[column]) for column in COLUMNS), f"{row['packets']:,}", f"{row['bytes']:,}")
     console(out).print(table)
     return 0
@@ -63,14 +63,14 @@ def _began(problems: list[Item], done: Item, as_json: bool, out: TextIO | None) 
         _describe(done, out)
     else:
         for problem in problems:
-            print("{file}:{line}:{column}: {sentence}".format_map(problem), file=sys.stderr)
+            print(problem_text(problem), file=sys.stderr)
         print(f"not rehearsed: {done['why']}", file=sys.stderr)
     return 0 if done["applied"] else 1
 
 
 def _describe(about: Item, out: TextIO | None) -> None:
     since = datetime.fromtimestamp(about["since"]).astimezone()
-    print(f"rehearsed since {since:%Y-%m-%d %H:%M:%S %z}: {about['directory']}, policy {about['revision']}", file=out)
+    print(f"rehearsed since {time_text(since)}: {about['directory']}, policy {about['revision']}", file=out)
     print(f"in force: policy {about['in_force']}; pairs of zone and class that may differ: {about['pairs']}", file=out)
     for sentence in about["unseen"]:
         print(f"not seen: {sentence}", file=out)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.table import Table
 from rich.text import Text
 
+from citygate.review.words import problem_text, time_text
 from citygate.tables import console
 from citygate.tools.ask import AskError, Item, ask
 
@@ -47,7 +49,7 @@ def _show(told: Item, out: TextIO | None) -> None:
         page.print(Text(f"- {sentence}"))
     if told["refused"]:
         for problem in told["refused"]["problems"]:
-            page.print(Text("  {file}:{line}:{column}: {sentence}".format_map(problem)))
+            page.print(Text(f"  {problem_text(problem)}"))
 
 
 def _rows(told: Item) -> Iterator[tuple[str, str]]:
@@ -59,7 +61,7 @@ def _rows(told: Item) -> Iterator[tuple[str, str]]:
     )
     yield "policy", f"{policy['revision']}, regions: {policy['regions']}, zones: {policy['zones']}"
     yield "", policy["directory"]
-    yield "", f"loaded {ago(policy['age_s'])} ago, {policy['loaded']}"
+    yield "", f"loaded {ago(policy['age_s'])} ago, {time_text(datetime.fromisoformat(policy['loaded']).astimezone())}"
     for queue in told["queues"]:
         yield f"queue {queue['number']}", _queue(queue)
     rates = told["rates"]
@@ -69,7 +71,8 @@ def _rows(told: Item) -> Iterator[tuple[str, str]]:
         f"(the last {ago(rates['over_s'])})",
     )
     flows = told["flow_table"]
-    yield "flow table", f"{flows['asking'] + flows['named']} of {flows['places']}: {flows['asking']} not yet named"
+    asking, used = flows["asking"], flows["asking"] + flows["named"]
+    yield "flow table", f"{used:,} of {flows['places']:,}: {asking:,} not yet named"
     if told["unfiltered"] is not None:
         yield "not looked at", _unfiltered(told["unfiltered"])
         yield "before a name", f"{told['before_naming']:,} packets passed"
@@ -78,8 +81,8 @@ def _rows(told: Item) -> Iterator[tuple[str, str]]:
 
 def _queue(queue: Item) -> str:
     if queue["bound"] is None:
-        return f"up to {queue['length']} packets"
-    return f"{queue['waiting']} of {queue['length']} packets wait" if queue["bound"] else "not bound"
+        return f"up to {queue['length']:,} packets"
+    return f"{queue['waiting']:,} of {queue['length']:,} packets wait" if queue["bound"] else "not bound"
 
 
 def _unfiltered(rows: list[dict[str, Any]]) -> str:
@@ -87,7 +90,7 @@ def _unfiltered(rows: list[dict[str, Any]]) -> str:
 
 
 def _sets(rows: list[dict[str, Any]]) -> str:
-    return ", ".join("{set} {used}/{room}".format_map(row) for row in rows if row["used"]) or "all empty"
+    return ", ".join("{set} {used:,}/{room:,}".format_map(row) for row in rows if row["used"]) or "all empty"
 
 
 def ago(seconds: float) -> str:

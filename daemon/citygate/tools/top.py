@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from citygate.review.words import NO_NAME, NO_REGION
 from citygate.tables import console
 from citygate.tools.ask import AskError
 from citygate.tools.keys import BACKSPACE, END, ENTER, ESCAPE, Keys
@@ -266,11 +267,11 @@ def _columns(row: Row) -> dict[str, Any]:
 
 
 def _region(row: Row) -> str:
-    return row.region or "(none)"
+    return row.region or NO_REGION
 
 
 def _service(row: Row) -> str:
-    return row.service or "(no name yet)"
+    return row.service or NO_NAME
 
 
 def _line(text: str) -> Text:
