@@ -231,6 +231,7 @@ def test_a_limit_shows_the_busiest_and_says_how_many_there_are(now: InForce, tab
         ({"service": "skypeuot"}, "no service `skypeuot`, did you mean `skypeout`?"),
         ({"category": "vnp"}, "no category `vnp`, did you mean `vpn`?"),
         ({"verdict": "rejected"}, "no verdict `rejected`, did you mean `reject`?"),
+        ({"verdict": "x"}, "no verdict `x`, write allow, drop, mark, reject, throttle or undecided"),
         ({"address": "10.10.0.1/16"}, "10.10.0.1/16 has host bits set, the prefix is 10.10.0.0/16"),
         ({"limit": -1}, "`limit` must be 0, for all flows, or more"),
     ],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import socket
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -77,6 +80,55 @@ def test_run_without_a_configuration(tmp_path: Path) -> None:
     done = citygate("run", "--config", tmp_path / "citygate.yaml")
     assert done.returncode == 1
     assert done.stderr == f"{tmp_path}/citygate.yaml:1:1: cannot be read: no such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["top", "--once", "--interval", "nan"], "nan is not from 0.1 to 3600"),
+        (["top", "--once", "--interval", "inf"], "inf is not from 0.1 to 3600"),
+        (["top", "--once", "--interval", "0"], "0 is not from 0.1 to 3600"),
+        (["diff", "old", "new", "--as", "10.0.0.1=10.0.0.2"], "--as is about the addresses of a --capture"),
+        (["diff", "old", "new", "--live", "--as", "fd00::1=fd00::2"], "--as is about the addresses of a --capture"),
+        (["diff", "old", "new", "--live", "--capture", "x.pcap"], "--live and --capture exclude each other"),
+    ],
+)
+def test_options_that_cannot_be(arguments: list[str], sentence: str) -> None:
+    done = CliRunner().invoke(commands, arguments)
+    assert done.exit_code == 2
+    assert done.output.splitlines()[-1].endswith(sentence)
+
+
+@pytest.mark.parametrize("command", ["check", "explain", "diff"])
+def test_an_empty_moment_is_none(tmp_path: Path, command: str) -> None:
+    """As of a variable that a script forgot to set."""
+    policy = write_policy(tmp_path, shenzhen=SHENZHEN)
+    arguments: dict[str, list[str | Path]] = {
+        "check": [policy],
+        "explain": ["--dir", policy, "--from", "10.10.0.5", "--service", "skypeout"],
+        "diff": [policy, policy],
+    }
+    done = CliRunner().invoke(commands, [command, *map(str, arguments[command]), "--at", ""])
+    assert done.exit_code == (2 if command == "diff" else 1)
+    assert done.output.startswith("'' is not a moment, write ")
+
+
+@pytest.mark.usefixtures("root")
+def test_a_socket_that_one_may_not_ask_on() -> None:
+    """The command says who may, in place of a word about its usage."""
+    with tempfile.TemporaryDirectory() as made, socket.socket(socket.AF_UNIX) as served:
+        Path(made).chmod(0o755)
+        place = Path(made, "control.sock")
+        served.bind(str(place))
+        served.listen()
+        place.chmod(0o600)
+        os.seteuid(65534)
+        try:
+            done = CliRunner().invoke(commands, ["status", "--socket", str(place)])
+        finally:
+            os.seteuid(0)
+    assert done.exit_code == 1
+    assert done.output == f"you may not ask the daemon: {place} is open to root alone; use sudo\n"
 
 
 @pytest.mark.parametrize("network", [IP(src="10.10.0.5", dst="192.0.2.1"), IPv6(src="fd00:10::5", dst="2001:db8::1")])

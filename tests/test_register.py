@@ -61,8 +61,14 @@ def test_numbers_run_out_with_a_sentence(tmp_path: Path, monkeypatch: pytest.Mon
     full = Register(tmp_path / "register")
     full.zone_of("a")
     full.zone_of("b")
-    with pytest.raises(RegisterError, match="all 2 zones are taken"):
+    full.class_of("skype")
+    with pytest.raises(RegisterError, match=r"all 2 zones are taken, .* remove the lines with `zone`"):
         full.zone_of("c")
+    full.close()
+    path = tmp_path / "register"
+    path.write_text("".join(line for line in path.open() if '"zone"' not in line))
+    anew = Register(path)
+    assert anew.zone_of("c") == 1 and anew.classes() == {1: ("skype", "")}
 
 
 def test_a_register_that_cannot_be_written_hands_out_nothing(tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ K = TypeVar("K")
 CLASSES = 32767  # 15 bits of the conntrack mark; 0 is "not yet named"
 ZONES = 16383  # 14 bits of the packet mark; 0 is "in no region"
 
+_ANEW = {
+    "classes": "to begin anew stop the daemon, run `citygate teardown`, remove the file and run `conntrack -F`",
+    "zones": "to begin anew stop the daemon, run `citygate teardown` and remove the lines with `zone` from the file",
+}
+
 
 class RegisterError(Exception):
     """The register cannot be read, written or extended; the text says which and where."""
@@ -87,7 +92,7 @@ class Register:
     def _next(self, taken: Sized, wanted: int, limit: int, what: str) -> range:
         first = len(taken) + 1  # numbers are given without gaps
         if first + wanted - 1 > limit:
-            raise RegisterError(f"{self._path}: all {limit} {what} are taken")
+            raise RegisterError(f"{self._path}: all {limit} {what} are taken, also by what is no more; {_ANEW[what]}")
         return range(first, first + wanted)
 
     def _append(self, entries: Iterable[Mapping[str, int | str]]) -> None:

@@ -214,6 +214,14 @@ def test_table(capture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     assert main([capture], "table", out) == 0
     assert "www.youtube.com" in out.getvalue()
+    assert f" [{SERVER_6}]:80 " in out.getvalue()
+
+
+def test_no_table_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = io.StringIO()
+    assert main([tmp_path / "none.pcap"], "table", out) == 1
+    assert out.getvalue() == ""
+    assert capsys.readouterr().err == f"{tmp_path}/none.pcap: No such file or directory\n"
 
 
 REGION = "region: north\nsubscribers: [192.0.2.0/24, '2001:db8::/48']\n"

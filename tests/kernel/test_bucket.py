@@ -49,6 +49,12 @@ def test_another_rate_or_rule_is_another_set() -> None:
     assert names == [line.split()[1] for bucket in buckets for line in bucket.declarations()]
 
 
+def test_a_set_that_holds_nothing_costs_nothing() -> None:
+    """The kernel takes the lowest 16 bits of a size for how many elements there will be (lib/rhashtable.c)."""
+    sizes = [int(line.split(" size ")[1].split(";")[0]) for line in Bucket("a", "b", 8000).declarations()]
+    assert len(sizes) == 2 and all(size & 0xFFFF == 0 for size in sizes)
+
+
 class Gate:
     """A gateway with two throttles, by the far end's port, and raw datagrams through it."""
 
@@ -61,9 +67,9 @@ class Gate:
         world.start(Compiler(register).compile(loaded(Policy((made,), "")), NOW))
 
     def send(self, subscriber: str, server: str, number: int, port: int = PORT, down: bool = False) -> int:
-        """How many of so many datagrams pass."""
+        """How many of so many datagrams pass. ``down``: in a flow that the far end began."""
         before, seen = self._count("passed"), self._count("passed", "throttled")
-        ends, ports = ((server, subscriber), (port, 5000)) if down else ((subscriber, server), (5000, port))
+        ends, ports = ((server, subscriber), (port, 5001)) if down else ((subscriber, server), (5000, port))
         datagram = ip_packet(*ends, 17, bytes(UDP(sport=ports[0], dport=ports[1])) + PAYLOAD)
         for _ in range(number):
             (self._far if down else self._near).send(datagram)
@@ -89,7 +95,7 @@ def gate(world: World, tmp_path: Path, rate: int) -> Iterator[Gate]:
 
 @FAMILIES
 def test_a_bucket_is_full_at_first_and_fills_at_its_rate(gate: Gate, family: int) -> None:
-    """Both directions take from it, in flows that either end began; what is dropped takes nothing."""
+    """Both directions take from it, whoever began the flow; what is dropped takes nothing."""
     somebody, server = SOMEBODY[family], SERVER[family]
     start = time.monotonic()
     passed = gate.send(somebody, server, FILL // 4) + gate.send(somebody, server, FILL // 4, down=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -219,8 +220,12 @@ def deep(first: int = 1) -> Node:
 
 def levels(chains: Chains, name: str) -> int:
     """How many chains stand one behind another, this one included."""
-    targets = {rule.rpartition(" ")[2] for rule in chains.rules.get(name, ())}
-    return 1 + max(levels(chains, target) for target in targets) if name in chains.rules else 0
+
+    @cache
+    def of(name: str) -> int:
+        return 1 + max(of(rule.rpartition(" ")[2]) for rule in chains.rules[name]) if name in chains.rules else 0
+
+    return of(name)
 
 
 def test_no_way_is_longer_than_the_kernel_follows() -> None:

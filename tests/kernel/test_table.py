@@ -249,6 +249,24 @@ def test_an_edit_the_kernel_refuses_changes_nothing(world: World) -> None:
     assert world.nft("list table inet citygate") == before
 
 
+def test_an_edit_the_kernel_refuses_leaves_no_look_up_behind(world: World) -> None:
+    closed = {SHENZHEN: "default_drop"}
+    decisions = {(SHENZHEN, GOOD): "act_allow"}
+    broken = {(SHENZHEN, BAD): "p_missing"}
+    for before, after in (
+        (table(decisions=decisions), table(decisions=decisions | broken, defaults=closed)),
+        (
+            table(decisions=decisions, defaults=closed, shadow={(SHENZHEN, BAD): "flip_passed"}),
+            table(decisions=decisions | broken, defaults=closed),
+        ),
+    ):
+        world.start(before)
+        listed = world.nft("list table inet citygate")
+        with pytest.raises(KernelError, match="decisions"):
+            world.edit(after)
+        assert world.nft("list table inet citygate") == listed
+
+
 def test_remove_takes_table_and_queue_rules_and_nothing_else(world: World) -> None:
     world.nft("add table inet foreign")
     world.gateway(["iptables", "-t", "mangle", "-A", "FORWARD", "-p", "tcp", "-j", "ACCEPT"])

@@ -49,3 +49,10 @@ def test_what_is_no_moment(value: object, sentence: str) -> None:
     with pytest.raises(ValueError) as error:
         parse_moment(value)
     assert str(error.value) == f"{sentence}, write 2016-06-01T12:00+08:00, or the day alone"
+
+
+@pytest.mark.parametrize("text", ["9999-12-31", "0001-01-01T00:00+00:00"])
+def test_the_ends_of_the_calendar_are_refused(text: str) -> None:
+    """No time zone could be asked about them."""
+    with pytest.raises(ValueError, match="too far away"):
+        parse_moment(text)

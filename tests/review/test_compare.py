@@ -37,6 +37,7 @@ from citygate.policy.zones import ZoneIndex, carve
 from citygate.review.compare import Change, Comparison, Failing, compare, known_as
 from citygate.review.contrast import fraction
 from tests.policy import world
+from tests.review.comparing import concerns
 
 AT = datetime(2016, 6, 1, 12, 0, tzinfo=UTC)  # a Wednesday
 ALLOW, DROP, REJECT = (Effect(action) for action in (Action.ALLOW, Action.DROP, Action.REJECT))
@@ -149,7 +150,7 @@ def some_flows(both: tuple[Loaded, Loaded], data: st.DataObject, number: int) ->
 
 
 def concerned(changes: tuple[Change, ...], flow: Flow) -> list[Change]:
-    return [change for change in changes if change.concerns(*flow)]
+    return [change for change in changes if concerns(change, *flow)]
 
 
 @settings(max_examples=150)

@@ -9,7 +9,8 @@ import pytest
 
 from citygate.policy.evaluate import Far
 from citygate.policy.model import Action, Effect, Match, Name, PortRange, Rule, Share
-from citygate.review.contrast import Difference, Ends, Side, Slice, differences, fraction, within
+from citygate.review.contrast import Difference, Ends, Side, Slice, differences, fraction
+from tests.review.comparing import hold, within
 
 ALLOW, DROP = Effect(Action.ALLOW), Effect(Action.DROP)
 SKYPE, OPENVPN = Name("skype"), Name("openvpn")
@@ -34,10 +35,10 @@ def test_far_ends_in_a_network_at_a_port(version: int) -> None:
     match = Match(networks=tuple(NETWORKS.values()), ports=(PortRange("udp", 5, 6),))
     (one,) = found(side(), side(Rule("x", match, Action.DROP)), version)
     assert one.ends == Ends((NETWORKS[version],), False, (PortRange("udp", 5, 6),), False)
-    assert one.ends.hold(Far(INSIDE[version], "udp", 6))
+    assert hold(one.ends, Far(INSIDE[version], "udp", 6))
     for far in (Far(INSIDE[version], "udp", 7), Far(INSIDE[version], "tcp", 6), Far(OUTSIDE[version], "udp", 6)):
-        assert not one.ends.hold(far)
-    assert not one.ends.hold(Far(INSIDE[version], "esp", None))
+        assert not hold(one.ends, far)
+    assert not hold(one.ends, Far(INSIDE[version], "esp", None))
 
 
 @both_families
@@ -46,8 +47,8 @@ def test_all_far_ends_but_some(version: int) -> None:
     port = Rule("port", Match(ports=(PortRange("tcp", 25, 25),)), Action.ALLOW)
     (one,) = found(side(first, port), side(first, port, Rule("rest", Match(), Action.DROP)), version)
     assert one.ends == Ends((NETWORKS[version],), True, (PortRange("tcp", 25, 25),), True)
-    assert one.ends.hold(Far(OUTSIDE[version], "esp", None))
-    assert not one.ends.hold(Far(OUTSIDE[version], "tcp", 25))
+    assert hold(one.ends, Far(OUTSIDE[version], "esp", None))
+    assert not hold(one.ends, Far(OUTSIDE[version], "tcp", 25))
 
 
 @both_families

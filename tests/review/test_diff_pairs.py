@@ -100,7 +100,7 @@ def test_far_ends_in_words_and_as_json() -> None:
 def test_shares_and_moments() -> None:
     evening = (Window(frozenset(range(7)), 18 * 60, 23 * 60),)
     found = one(Match(), share=Share(2500, 7), windows=evening)
-    assert "25 % │ 2016-06-01 18:00 UTC" in words(found)
+    assert "25 % │ Wed 2016-06-01 18:00:00 +0000" in words(found)
     (change,) = found.as_json()["changes"]
     assert (change["share"], change["since"]) == (0.25, "2016-06-01T18:00:00+00:00")
 

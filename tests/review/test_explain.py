@@ -80,6 +80,7 @@ def test_for_people(policy: Path) -> None:
     assert unnamed.startswith("udp [fd00:10::5]:5 > [2001:db8::7]:53: no name yet, Mon")
     assert "undecided until the flow has a name" in unnamed
     assert "anything else (" in unnamed
+    assert "│ mark EF" in unnamed and "│ drop, monitor" in unnamed
     nobody = shown(policy, flow="udp 192.168.1.7:5 > 198.51.100.1:53")
     assert nobody.splitlines()[1] == "allow: neither end is in a region, so the flow is not citygate's"
     refused = shown(policy, origin="10.10.0.5", to="10.20.0.5", service="skypeout")

@@ -30,6 +30,7 @@ from citygate.policy.names import Names
 from citygate.policy.share import inside
 from citygate.policy.windows import parse_window
 from citygate.policy.zones import ZoneIndex, carve_region
+from citygate.review.ends import ANY
 from citygate.review.reasons import Fate, Reading, effect_text, in_words, name_text, position, readings
 from tests.policy import world
 from tests.policy.world import CATALOGUE
@@ -99,6 +100,16 @@ def test_a_condition_that_does_not_hold(given: Rule, name: Name, key: str, sente
     (found,) = read(given, name=name, version=version)
     assert (found.fate, found.why) == (Fate.PASSED, ((key, sentence),))
     assert in_words(found) == sentence
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(("proto", "said"), [("esp", "it has none"), (ANY, "none is known")])
+def test_a_flow_without_a_port(version: int, proto: str, said: str) -> None:
+    subscriber, far = ENDS[version]
+    asked = rule(Match(ports=(PortRange("tcp", 25, 25),)))
+    region = Region("shenzhen", "", HOME, "Asia/Shanghai", Action.ALLOW, Action.ALLOW, (asked,))
+    (found,) = readings(region, SKYPEOUT, subscriber, Far(far.address, proto, None), WEDNESDAY, NAMES)
+    assert found.why == (("port", f"asks for port tcp/25, {said}"),)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_the_moment_is_now_unless_it_is_given(policy: Path) -> None:
         "allow",
         "allow",
     )
-    assert "judged as of 2016-06-01 12:00 UTC+08:00\n" in run(policy, ("openvpn", HOME, FAR))
+    assert "judged as of Wed 2016-06-01 12:00:00 +0800\n" in run(policy, ("openvpn", HOME, FAR))
     assert "not as of their own time" in run(policy, ("openvpn", HOME, FAR), at=None)
 
 
@@ -161,6 +161,7 @@ def test_tables_for_people(policy: Path) -> None:
     flows = run(policy, *said, per_flow=True)
     for words in (f"{HOME}:", f"> {FAR}:12340", "openvpn of bt", f"[{HOME_6}]:"):
         assert words in flows
+    assert "reject (skypeout), would: trial" in flows and "drop (bt)" in flows
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,7 @@ def test_tables_for_people(policy: Path) -> None:
     [
         ({"moves": ("10.0.0.0/8",)}, "has no `=`"),
         ({"at": "noon"}, "is not a moment"),
+        ({"at": ""}, "is not a moment"),
         ({"captures": [Path("/nowhere.pcap")]}, "/nowhere.pcap: No such file"),
         ({"directory": Path("/nowhere")}, "/nowhere:1:1: cannot be read"),
     ],

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from citygate.review.trial import run
+from citygate.catalogue import builtin
+from citygate.policy.load import load
+from citygate.review.trial import read_trials, run
 
 POLICY = {
     "regions/shenzhen.yaml": """\
@@ -146,24 +150,24 @@ def test_a_difference_can_be_read(policy: Path) -> None:
     assert out.splitlines() == [
         "ok    calls",
         "FAIL  wishes",
-        "      tests/a.yaml:8: from 10.10.0.5, to 192.0.2.9, port udp/53, openvpn of bt, Wed 2016-06-01 12:00 +0800",
+        "      tests/a.yaml:8: from 10.10.0.5, to 192.0.2.9, port udp/53, openvpn of bt, Wed 2016-06-01 12:00:00 +0800",
         "        expected  decision allow",
         "        found     decision reject, by rule vpn-unlicensed of shenzhen, regions/shenzhen.yaml:12",
         "        why       rule vpn-licensed asks for licence granted, bt's here on 2016-06-01 is applied",
-        "      tests/a.yaml:9: from fd00:10::5, bittorrent, Wed 2016-06-01 12:00 +0800",
+        "      tests/a.yaml:9: from fd00:10::5, bittorrent, Wed 2016-06-01 12:00:00 +0800",
         "        expected  decision drop, rule trial",
         "        found     decision allow, by the default of shenzhen, regions/shenzhen.yaml:1",
         "        why       rule trial is in monitor mode: it counts, and the next rule is read",
-        "      tests/a.yaml:10: from 10.10.0.5, youtube, Wed 2016-06-01 12:00 +0800",
+        "      tests/a.yaml:10: from 10.10.0.5, youtube, Wed 2016-06-01 12:00:00 +0800",
         "        expected  decision throttle, rate 3 Mbit/s",
         "        found     decision allow, rate none, by the default of shenzhen, regions/shenzhen.yaml:1",
         "        why       rule video applies Mon-Fri 18:00-23:00, it is Wed 12:00 in Asia/Shanghai",
         "FAIL  x",
-        "      tests/a.yaml:14: from 10.10.0.5, youtube, Mon 2026-11-23 20:00 +0800",
+        "      tests/a.yaml:14: from 10.10.0.5, youtube, Mon 2026-11-23 20:00:00 +0800",
         "        expected  decision throttle, rate 3 Mbit/s",
         "        found     decision throttle, rate 2 Mbit/s, by rule video of shenzhen, regions/shenzhen.yaml:19",
         "FAIL  x",
-        "      tests/a.yaml:18: from 10.10.0.5, no name yet, Wed 2016-06-01 12:00 +0800",
+        "      tests/a.yaml:18: from 10.10.0.5, no name yet, Wed 2016-06-01 12:00:00 +0800",
         "        expected  decision reject",
         "        found     decision undecided, in shenzhen, regions/shenzhen.yaml:1",
         "        why       rule skypeout depends on the name that the flow will get",
@@ -263,3 +267,19 @@ def test_json(policy: Path) -> None:
     wrong: dict[str, Any] = json.loads(outcome(policy, flows("from: 10.9.0.5, decision: drop"), as_json=True)[1])
     assert wrong["tests"] == []
     assert [(one["line"], one["column"]) for one in wrong["problems"]] == [(4, 14)]
+
+
+@pytest.mark.usefixtures("root")
+def test_tests_that_may_not_be_read(policy: Path) -> None:
+    loaded = load(policy, builtin())
+    with tempfile.TemporaryDirectory() as made:  # pytest's own directories are closed to others
+        directory = Path(made)
+        directory.chmod(0o755)
+        (directory / "tests").mkdir(mode=0o700)
+        os.seteuid(65534)
+        try:
+            trials, problems = read_trials(directory, loaded)
+        finally:
+            os.seteuid(0)
+        assert trials == []
+        assert [str(problem) for problem in problems] == [f"{made}/tests:1:1: cannot be read: permission denied"]

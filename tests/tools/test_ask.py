@@ -82,6 +82,12 @@ def test_no_daemon(tmp_path: Path) -> None:
     assert refusal(place) == f"the daemon is not running; {place} is left from one that died"
 
 
+def test_a_file_that_is_no_socket(tmp_path: Path) -> None:
+    place = tmp_path / "control.sock"
+    place.touch()
+    assert refusal(place) == f"{place} is no socket; the daemon's is `control:` in its configuration"
+
+
 def test_a_path_that_cannot_be(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 120)
     assert refusal(long) == f"the daemon cannot be asked at {long}: AF_UNIX path too long"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,7 @@ def event(src: str, dst: str, ports: bool = True, **own: Any) -> dict[str, Any]:
     } | ({"src_port": 40000, "dest_port": 12340} if ports else {})  # fmt: skip
 
 
-@pytest.fixture
-def utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "Asia/Shanghai")
-    time.tzset()
-
-
-@pytest.mark.usefixtures("utc")
+@pytest.mark.usefixtures("in_shanghai")
 @pytest.mark.parametrize(
     ("told", "expected"),
     [

@@ -133,6 +133,18 @@ def test_a_daemon_that_does_not_take_it(
     assert said == f"the daemon did not take the rehearsed policy {revision(places[0])}: the kernel refused it\n"
 
 
+def test_a_file_that_cannot_be_written(
+    tmp_path: Path, places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_force = places[1]
+    daemon, before = Daemon(*places), revision(in_force)
+    new = in_force / "regions/.beijing.yaml.new"
+    new.mkdir()
+    assert promoted(tmp_path, daemon) == (1, "")
+    assert capsys.readouterr().err == f"{new}: Is a directory\n"
+    assert (revision(in_force), daemon.seen) == (before, [])
+
+
 def test_what_is_changed_or_broken_since_is_refused(
     tmp_path: Path, places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

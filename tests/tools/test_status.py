@@ -46,6 +46,7 @@ def shown(tmp_path: Path, as_json: bool = False, **changes: Any) -> tuple[int, s
         return status(tmp_path / "control.sock", as_json, out), out.getvalue()
 
 
+@pytest.mark.usefixtures("in_shanghai")
 def test_all_is_well(tmp_path: Path) -> None:
     code, page = shown(tmp_path)
     assert code == 0
@@ -54,15 +55,15 @@ def test_all_is_well(tmp_path: Path) -> None:
         "kernel         6.12.0, nft 1.1.3, native queue step, adopted table",
         "policy         abcdef012345, regions: 2, zones: 3",
         "               /etc/citygate/[policies]",
-        "               loaded 2 days ago, 2026-01-02T03:04:05+00:00",
-        "queue 3        5 of 1024 packets wait",
+        "               loaded 2 days ago, Fri 2026-01-02 11:04:05 +0800",
+        "queue 3        5 of 1,024 packets wait",
         "queue 4        not bound",
-        "queue 5        up to 1024 packets",
+        "queue 5        up to 1,024 packets",
         "rates          123,456 packets/s to the daemon, 12 flows named/s (the last 30 s)",
-        "flow table     12 of 65536: 10 not yet named",
+        "flow table     12 of 65,536: 10 not yet named",
         "not looked at  12,345 packets dropped (queue_full)",
         "before a name  77 packets passed",
-        "counter sets   passed 6/65536",
+        "counter sets   passed 6/65,536",
         "",
         "all is well",
     ]

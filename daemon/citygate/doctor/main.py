@@ -67,7 +67,8 @@ def _gateway(config: Path | None) -> Iterator[Finding]:
     try:
         held = service.holders()
     except OSError as error:
-        yield Finding("queues-unreadable", Level.NOTE, f"who is bound to which queue cannot be read: {error.strerror or error}")
+        sentence = f"who is bound to which queue cannot be read: {error.strerror or error}"
+        yield Finding("queues-unreadable", Level.NOTE, sentence)
     daemon = next((held[number] for number in numbers if number in held and held[number].is_citygate), None)
     yield from service.queues(numbers, held)
     try:

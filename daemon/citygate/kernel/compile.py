@@ -218,10 +218,13 @@ class _Builder:
         graphs = self._now
         if graphs is None:
             return
+        known: dict[int, str | None] = {}  # by the graph's identity: hundreds of names have the same one
         for name, class_ in classes.items():
             node = graphs.of(name)
-            if node != graphs.default:
-                yield (self._mark, class_), self._chains.of(node)
+            if id(node) not in known:
+                known[id(node)] = None if node == graphs.default else self._chains.of(node)
+            if chain := known[id(node)]:
+                yield (self._mark, class_), chain
         if not passes(graphs.unnamed):
             yield (self._mark, 0), self._chains.of(graphs.unnamed)
 
@@ -242,7 +245,7 @@ def _of(graphs: Graphs | None, name: Name) -> Node:
 def _sizes(zones: int, classes: int) -> dict[str, int]:
     """Room for all zones and classes that ever had a number, both ends, both ways, and as many again; a power of two.
 
-    A full set stops counting without a word. Memory is used an element, so room costs nothing.
+    A full set stops counting without a word. Memory is used an element, so room costs nothing. A size has 32 bits.
     """
     room = dict.fromkeys(COUNTERS, zones * (classes + 1) * 4) | {"unfiltered": zones * 16}
-    return {name: max(1 << 16, 1 << (2 * need).bit_length()) for name, need in room.items()}
+    return {name: min(max(1 << 16, 1 << (2 * need).bit_length()), 1 << 31) for name, need in room.items()}

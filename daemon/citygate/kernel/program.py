@@ -71,7 +71,9 @@ Node = Leaf | Flip | Count | Branch
 _WAYS = 10_000
 # Chains one behind another: 16 the kernel follows (NFT_JUMP_STACK_SIZE), the others are the skeleton's.
 LEVELS = 9
-_REST = Name("")  # stands for all names that no later rule asks for
+_Set = int
+"""Names as bits: there may be thousands, and sets of them are cut for each rule of each zone."""
+_REST: _Set = 1  # stands for all names that no later rule asks for
 
 
 def _join(conditions: Sequence[Condition], yes: Node, no: Node) -> Node:
@@ -126,17 +128,17 @@ class _State(NamedTuple):
     """Where the walk over the rules stands for class 0."""
 
     so_far: Effect | None  # the one effect that the names decided so far lead to
-    left: frozenset[Name]  # names not decided yet
+    left: _Set  # names not decided yet
     counted: bool
 
 
 class _Later(NamedTuple):
     """What the rules from some index on can do."""
 
-    asked: frozenset[Name]  # names that they ask for
+    asked: _Set  # names that they ask for
     rest_meets: frozenset[Effect]  # effects that all other names can come to
 
-    def before(self, rule: Rule, names: frozenset[Name], certain: bool) -> _Later:
+    def before(self, rule: Rule, names: _Set, certain: bool) -> _Later:
         """The same with ``rule`` in front, which is about ``names``: all there are when ``certain``."""
         if not certain:
             return self._replace(asked=self.asked | names)
@@ -170,21 +172,23 @@ def unnamed(
     states. A policy that still makes more than 10,000 is left undecided beyond them: its packets pass until they have a
     name.
     """
-    later = [_Later(frozenset(), frozenset({Effect(default)}))]  # from each index on
-    for rule, found in zip(reversed(rules), reversed(about), strict=True):
-        later.append(later[-1].before(rule, found, found == every))
+    bit = {name: _REST << i for i, name in enumerate(every, 1)}
+    certain = [found == every for found in about]
+    asked = [sum(bit[name] for name in found) for found in about]
+    later = [_Later(0, frozenset({Effect(default)}))]  # from each index on
+    for index in reversed(range(len(rules))):
+        later.append(later[-1].before(rules[index], asked[index], certain[index]))
     later.reverse()
 
     moves: list[dict[_State, _Move]] = []
-    states = {_State(None, every, False)}
+    first = _State(None, sum(bit.values()), False)
+    states = {first}
     ways = 0
     for index, rule in enumerate(rules):
         ways += len(states)
         if ways > _WAYS:
             break
-        moves.append(
-            {state: _move(rule, about[index] == every, about[index], later[index + 1], state) for state in states}
-        )
+        moves.append({state: _move(rule, certain[index], asked[index], later[index + 1], state) for state in states})
         states = {to for move in moves[-1].values() for to in _targets(move)}
 
     whole = len(moves) == len(rules)
@@ -194,7 +198,7 @@ def unnamed(
     }
     for level in reversed(moves):
         nodes = {state: _node(move, nodes, region) for state, move in level.items()}
-    return nodes[_State(None, every, False)]
+    return nodes[first]
 
 
 def _targets(move: _Move) -> list[_State]:
@@ -202,13 +206,13 @@ def _targets(move: _Move) -> list[_State]:
     return [to for to in (*ways, move.no) if isinstance(to, _State)]
 
 
-def _move(rule: Rule, certain: bool, names: frozenset[Name], later: _Later, state: _State) -> _Move:
-    def to(so_far: Effect | None, left: frozenset[Name], counted: bool) -> Leaf | _State:
-        if left <= later.asked:
+def _move(rule: Rule, certain: bool, names: _Set, later: _Later, state: _State) -> _Move:
+    def to(so_far: Effect | None, left: _Set, counted: bool) -> Leaf | _State:
+        if not left & ~later.asked:
             return _State(so_far, left, counted)
         if so_far and so_far not in later.rest_meets:
             return Leaf(None)
-        return _State(so_far, (left & later.asked) | {_REST}, counted)
+        return _State(so_far, left & later.asked | _REST, counted)
 
     no = to(*state)
     here = state.left if certain else names & state.left
@@ -222,7 +226,7 @@ def _move(rule: Rule, certain: bool, names: frozenset[Name], later: _Later, stat
         return _Move(rule, _Trace(then, otherwise), no)
     if state.so_far not in (None, rule.effect):
         return _Move(rule, Leaf(None), no)
-    yes = Leaf(rule.effect) if here == state.left else to(rule.effect, state.left - here, state.counted)
+    yes = Leaf(rule.effect) if here == state.left else to(rule.effect, state.left & ~here, state.counted)
     return _Move(rule, yes, no)
 
 

@@ -116,7 +116,8 @@ class Kernel:
             else:
                 self._netlink.edit(elements(self._held, held))
         except KernelError:
-            nft.load(_delete_chains(fresh) + _delete_sets(_sets(table.buckets) - _sets(self._now.buckets)))
+            back = _refill(refilled, before) if defaults else []
+            nft.load(back + _delete_chains(fresh) + _delete_sets(_sets(table.buckets) - _sets(self._now.buckets)))
             raise
         self._now, self._held, self._side = table, held, side
         if moved:

@@ -53,12 +53,15 @@ class Gateway:
         length: int = 8192,
         services: str | None = None,
         providers: str | None = None,
+        patience: float = READY_SECONDS,
     ) -> None:
         """``regions``: file name without ``.yaml`` to text; ``services``, ``providers``: the texts of those files.
 
-        ``length``: packets that may wait in each of the ``queues``. Nothing is started yet.
+        ``length``: packets that may wait in each of the ``queues``. ``patience``: seconds that a start or an edit may
+        take. Nothing is started yet.
         """
         self.lab = lab
+        self._patience = patience
         self.directory = directory
         self.log = directory / "daemon.log"
         self.events = directory / "events.json"
@@ -135,7 +138,7 @@ class Gateway:
                 start_new_session=True,
                 env={**os.environ, **(FAKETIME if at else {}), "FAKETIME_TIMESTAMP_FILE": str(self._clock)},
             )
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + self._patience
         while "ready: " not in self._said(said):
             if not self.running or time.monotonic() > deadline:
                 raise LabError(f"the daemon did not become ready:\n{self._said(said)[-2000:]}")
@@ -170,7 +173,7 @@ class Gateway:
         new.write_text(text)
         saved = time.monotonic()
         new.replace(self.region(region))
-        deadline = saved + READY_SECONDS
+        deadline = saved + self._patience
         while wait and self.reloads() <= before:
             if time.monotonic() > deadline:
                 raise LabError(f"the daemon took no notice of an edit:\n{self._said(0)[-2000:]}")

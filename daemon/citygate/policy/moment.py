@@ -9,6 +9,7 @@ from citygate.policy.evaluate import clock
 Moment = datetime | date
 """An aware datetime, or a day alone."""
 
+_YEARS = range(1900, 9000)  # with room for every time zone, and for looking ahead
 _FORMS = "write 2016-06-01T12:00+08:00, or the day alone"
 
 
@@ -16,6 +17,8 @@ def parse_moment(value: object) -> Moment:
     """ISO 8601, as text or as YAML reads it. Raises ValueError with a sentence."""
     if isinstance(value, str):
         value = _read(value)
+    if isinstance(value, date) and value.year not in _YEARS:
+        raise ValueError(f"the year {value.year} is too far away")
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(f"{value:%Y-%m-%dT%H:%M} could be anywhere on earth, {_FORMS}")

@@ -1,8 +1,9 @@
 """The zones of the policy in force, cut where a rehearsed policy's zones begin and end.
 
 Each part has one answer by either policy, so one number serves both. Without a rehearsed policy the parts are the
-zones. A part's key is its zone's as long as the zone is whole, so that numbers and counters stay; else
-``zone|other zone``, either side empty where that policy has nobody there.
+zones. A part's key is its zone's as long as the zone is whole, so that numbers and counters stay; else ``region|n``, of
+the rehearsed policy's region where the policy in force has nobody. Keys have numbers for ever, so a rehearsal takes
+those that an earlier one in the region had.
 """
 
 from __future__ import annotations
@@ -38,12 +39,19 @@ def parts(zones: Sequence[Zone], other: Sequence[Zone]) -> Iterator[Part]:
             groups[pair].extend(prefixes(pieces, version))
     shares = Counter(index for index, _ in groups)
     order = sorted(groups, key=lambda pair: tuple(len(zones) + len(other) if i is None else i for i in pair))
-    for index, other_index in order:
-        zone = None if index is None else zones[index]
-        beside = None if other_index is None else other[other_index]
-        whole = zone is not None and shares[index] == 1
-        key = zone.key if zone and whole else f"{zone.key if zone else ''}|{beside.key if beside else ''}"
-        yield Part(key, zone, beside, tuple(groups[index, other_index]))
+    both = {
+        pair: (None if pair[0] is None else zones[pair[0]], None if pair[1] is None else other[pair[1]])
+        for pair in order
+    }
+    keys = {pair: zone.key for pair, (zone, _) in both.items() if zone and shares[pair[0]] == 1}
+    cut: Counter[str] = Counter()
+    # By name, so that an edit of another region changes no key here.
+    for pair in sorted(both.keys() - keys.keys(), key=lambda pair: [zone.key if zone else "" for zone in both[pair]]):
+        region = next(zone.region.name for zone in both[pair] if zone)
+        cut[region] += 1
+        keys[pair] = f"{region}|{cut[region]}"
+    for pair, (zone, beside) in both.items():
+        yield Part(keys[pair], zone, beside, tuple(groups[pair]))
 
 
 def _pieces(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-LOWEST = 8_000  # 64 kbit/s: below it even a single TCP connection stalls for seconds (kernel.bucket)
+LOWEST = 8_000  # 64 kbit/s; at half of it even a single TCP connection waits more than a second (kernel.bucket)
 HIGHEST = 12_500_000_000  # 100 Gbit/s
 
 _BITS = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}

@@ -86,8 +86,8 @@ def _pieces(region: Region, version: int) -> Iterator[tuple[Span, tuple[int, ...
 
 
 def region_of(key: str) -> str:
-    """The region that a zone's key belongs to, also of a part of a zone (``kernel.parts``)."""
-    return re.split("[:|]", key.lstrip("|"), maxsplit=1)[0]
+    """The region that a zone's key belongs to, also of a part of a zone (``policy.parts``)."""
+    return re.split("[:|]", key, maxsplit=1)[0]
 
 
 class ZoneIndex:

@@ -20,16 +20,16 @@ from itertools import takewhile
 from citygate.catalogue import Service
 from citygate.policy import windows
 from citygate.policy.edges import edges
-from citygate.policy.evaluate import Far, clock, today
+from citygate.policy.evaluate import clock, today
 from citygate.policy.load import Loaded
-from citygate.policy.model import Action, Address, Effect, Match, Mode, Name, Network, Policy, Provider, Rule, Window
+from citygate.policy.model import Action, Effect, Match, Mode, Name, Network, Policy, Provider, Rule, Window
 from citygate.policy.moment import Moment, moment_in
 from citygate.policy.names import Names
 from citygate.policy.parts import Part as Shared
 from citygate.policy.parts import parts
 from citygate.policy.spans import prefixes, span
 from citygate.policy.zones import Zone, carve
-from citygate.review.contrast import Difference, Ends, Part, Side, differences, within
+from citygate.review.contrast import Difference, Ends, Part, Side, differences
 
 WEEK = timedelta(days=7)
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -54,15 +54,6 @@ class Change:
     before: Effect
     after: Effect
     since: datetime | None  # None: at the moment asked about
-
-    def concerns(self, subscriber: Address, name: Name, far: Far) -> bool:
-        """``far`` is of the subscriber's address family."""
-        return (
-            name in self.names
-            and any(subscriber in network for network in self.subscribers)
-            and any(within(part, subscriber) for part in self.parts)
-            and self.ends.hold(far)
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from citygate.policy.evaluate import Far
-from citygate.policy.model import Address, Effect, Name, Network, PortRange, Rule, Share
-from citygate.policy.share import WHOLE, inside
+from citygate.policy.model import Effect, Name, Network, PortRange, Rule
+from citygate.policy.share import WHOLE
 from citygate.policy.spans import BITS, Span, merge, overlay, prefixes, span
 
 _LINE = {"tcp": 0, "udp": 1 << 16}  # tcp ports, udp ports and one number for all other protocols on one line
@@ -45,11 +44,6 @@ class Ends:
     ports: tuple[PortRange, ...]
     ports_but: bool
 
-    def hold(self, far: Far) -> bool:
-        listed = any(far.address in network for network in self.networks)
-        at = any(p.proto == far.proto and far.port is not None and p.first <= far.port <= p.last for p in self.ports)
-        return listed is not self.networks_but and at is not self.ports_but
-
 
 class Difference(NamedTuple):
     """A throttle's bucket is left out of effects: two rules may do the same."""
@@ -68,13 +62,6 @@ class Side:
     rules: tuple[Rule, ...]
     default: Effect
     names: Mapping[Name, int]  # the rules that ask for each name: bits
-
-
-def within(part: Part, subscriber: Address) -> bool:
-    return all(
-        inside(Share(piece.last, piece.seed), subscriber) and not inside(Share(piece.first, piece.seed), subscriber)
-        for piece in part
-    )
 
 
 def fraction(parts: Iterable[Part]) -> float:

@@ -16,7 +16,7 @@ from rich.text import Text
 from citygate.catalogue.load import builtin
 from citygate.policy.evaluate import Far
 from citygate.policy.load import Loaded, load
-from citygate.policy.model import Mode, Name
+from citygate.policy.model import Action, Effect, Mode, Name
 from citygate.policy.moment import moment_in, parse_moment
 from citygate.policy.problem import PolicyError
 from citygate.policy.provider import provider_of, wrong_name
@@ -25,7 +25,7 @@ from citygate.review.ends import ANY, elsewhere, parse_address, parse_port
 from citygate.review.explanation import Asked, Found, Zones, answer
 from citygate.review.five_tuple import parse_flow
 from citygate.review.grid import grid
-from citygate.review.reasons import Fate, name_text
+from citygate.review.reasons import Fate, effect_text, name_text
 from citygate.review.words import UNDECIDED, count, endpoint, time_text
 from citygate.tables import console
 
@@ -117,7 +117,7 @@ def _print(found: Found, out: TextIO | None) -> None:
     if not found["ends"]:
         _line(show, "allow: neither end is in a region, so the flow is not citygate's")
         return
-    _line(show, f"{found['decision']}{_by(found, flow)}")
+    _line(show, f"{_effect(found, 'decision')}{_by(found, flow)}")
     for end in found["ends"]:
         _line(show, "")
         _print_end(show, end)
@@ -125,7 +125,7 @@ def _print(found: Found, out: TextIO | None) -> None:
     following = found["next"]
     if following:
         some = "" if flow["service"] else f", another answer for {', '.join(following['names'])}"
-        said = f"{following['decision']}{_by(following, flow)}{some}"
+        said = f"{_effect(following, 'decision')}{_by(following, flow)}{some}"
         _line(show, f"changes by itself on {_time(following['at'])}: {said}")
     else:
         _line(show, "does not change by itself")
@@ -141,7 +141,7 @@ def _print_end(show: Console, end: Found) -> None:
         _line(show, "not asked, for the end that opened the flow refuses; it would say:")
     table = grid(("rule", "place", "action", "here"))
     for rule in end["rules"]:
-        action = rule["action"] if rule["mode"] == Mode.ENFORCE else f"{rule['action']}, {rule['mode']}"
+        action = _effect(rule, "action") + ("" if rule["mode"] == Mode.ENFORCE else f", {rule['mode']}")
         table.add_row(*map(Text, (rule["rule"], rule["place"], action, rule["text"])))
     if all(rule["fate"] != Fate.DECIDES for rule in end["rules"]):
         table.add_row(*map(Text, ("(default)", end["default_place"], end["default"], "decides where no rule does")))
@@ -158,7 +158,7 @@ def _names(groups: list[Found]) -> Table:
     for group in groups:
         rest = group is groups[-1]
         names = f"anything else ({count(group['count'], 'name')})" if rest else ", ".join(group["names"])
-        table.add_row(*map(Text, (names, group["decision"], group["rule"] or "(default)")))
+        table.add_row(*map(Text, (names, _effect(group, "decision"), group["rule"] or "(default)")))
     return table
 
 
@@ -167,6 +167,13 @@ def _flow(flow: Found) -> str:
     ends = " > ".join(endpoint(flow[end], flow[f"{end}_port"]) for end in ("from", "to"))
     name = name_text(Name(flow["service"], flow["provider"]) if flow["service"] else None)
     return f"{proto}{ends}: {name}{' (' + flow['host'] + ')' if flow['host'] else ''}"
+
+
+def _effect(told: Found, key: str) -> str:
+    """``key``: whose value is the action; its rate and code point stand beside it."""
+    if told[key] == UNDECIDED:
+        return UNDECIDED
+    return effect_text(Effect(Action(told[key]), told.get("rate", 0), told.get("dscp", 0)))
 
 
 def _by(said: Found, flow: Found) -> str:

@@ -16,7 +16,8 @@ from citygate.policy.model import Name, Policy
 from citygate.policy.windows import holds
 from citygate.policy.zones import Zone
 from citygate.review.groups import grouped
-from citygate.review.reasons import Fate, answering, effect_text, in_words, readings
+from citygate.review.reasons import Fate, answering, in_words, readings
+from citygate.review.words import effect_json
 
 AHEAD = timedelta(days=400)
 
@@ -52,9 +53,9 @@ def answer(loaded: Loaded, asked: Asked, zones: Zones, at: datetime) -> Found:
             "from_port": asked.origin.port,
             "to": str(asked.far.address),
             "to_port": asked.far.port,
-            "service": asked.name.service if asked.name else None,
-            "provider": asked.name.provider if asked.name else None,
-            "host": asked.host or None,
+            "service": asked.name.service if asked.name else "",
+            "provider": asked.name.provider if asked.name else "",
+            "host": asked.host,
         },
         **_decision(loaded, outcome),
         "ends": [
@@ -75,8 +76,10 @@ def _said(loaded: Loaded, zone: Zone | None, outcome: Outcome | None) -> Found:
     """One outcome: what happens, which rule says so (None: the default, or several), and where it is written."""
     if not zone or not outcome:
         return {"decision": "allow", "rule": None, "place": None}
+    effect = effect_json(outcome.effect)
     return {
-        "decision": effect_text(outcome.effect),
+        "decision": effect.pop("action"),
+        **effect,
         "rule": outcome.rule,
         "place": loaded.places[zone.region.name, outcome.rule or ""],
     }
@@ -106,7 +109,7 @@ def _end(
             {
                 "rule": reading.rule.name,
                 "place": loaded.places[region.name, reading.rule.name],
-                "action": effect_text(reading.rule.effect),
+                **effect_json(reading.rule.effect),
                 "mode": str(reading.rule.mode),
                 "fate": str(reading.fate),
                 "why": [reason._asdict() for reason in reading.why],

@@ -7,6 +7,7 @@ import os
 import re
 import select
 import signal
+import socket
 import termios
 import tty
 from collections import deque
@@ -38,6 +39,10 @@ class Keys:
     def __enter__(self) -> Self:
         self._before = termios.tcgetattr(self._descriptor)
         self._handlers = {number: signal.signal(number, _end) for number in _ENDING}
+        # A signal that comes just before `select` would be noticed only after it: this wakes it.
+        self._woken, self._waking = socket.socketpair()
+        self._waking.setblocking(False)
+        self._wakeup = signal.set_wakeup_fd(self._waking.fileno())
         tty.setcbreak(self._descriptor)
         mode = termios.tcgetattr(self._descriptor)
         mode[6][termios.VSUSP] = b"\0"  # _POSIX_VDISABLE
@@ -52,13 +57,20 @@ class Keys:
         except termios.error:  # the terminal is gone
             pass
         finally:
+            signal.set_wakeup_fd(self._wakeup)
+            self._woken.close()
+            self._waking.close()
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
     def next(self, seconds: float) -> str | None:
         """The next key: a character, or one of the names; None when none is pressed within this time."""
-        if not self._waiting and select.select([self._descriptor], [], [], max(0.0, seconds))[0]:
-            self._waiting.extend(self._read())
+        if not self._waiting:
+            ready = select.select([self._descriptor, self._woken], [], [], max(0.0, seconds))[0]
+            if self._woken in ready:
+                self._woken.recv(1024)
+            if self._descriptor in ready:
+                self._waiting.extend(self._read())
         return self._waiting.popleft() if self._waiting else None
 
     def _read(self) -> Iterator[str]:

@@ -34,8 +34,11 @@ def promote(socket: Path, as_json: bool, out: TextIO | None = None) -> int:
         _refuse_others(directory, rehearsed["revision"])
         written = _put(socket, directory, policies)
         problems, done = ask_all(socket, "reload", patience=None)
-    except (AskError, PromoteError, PolicyError, OSError) as error:
+    except (AskError, PromoteError, PolicyError) as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     if as_json:
         print(json.dumps(done | {"written": written, "problems": problems}), file=out)

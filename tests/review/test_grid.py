@@ -1,0 +1,33 @@
+"""Tables in terminals that are too narrow for them."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+from rich.text import Text
+
+from citygate.review.grid import grid
+
+
+def test_nothing_is_cut() -> None:
+    out = io.StringIO()
+    words = ("[fd00:10:0:37::7]:12340", "policies/regions/shanghai-ftz.yaml:20", "1,234,567")
+    table = grid(("from", "place", "packets"), ("packets",))
+    table.add_row(*map(Text, words))
+    Console(file=out, width=48, highlight=False).print(table)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 48
+    cells = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    assert len(cells) > 1
+    assert ["".join(parts) for parts in zip(*cells, strict=True)] == list(words)
+
+
+def test_numbers_stand_at_the_right_and_stay_whole() -> None:
+    out = io.StringIO()
+    table = grid(("service", "packets"), ("packets",))
+    table.add_row("a-service-with-a-long-name", "1,234,567")
+    table.add_row("b", "1")
+    Console(file=out, width=26, highlight=False).print(table)
+    assert "│ 1,234,567 │" in out.getvalue()
+    assert "│         1 │" in out.getvalue()
