@@ -232,7 +232,7 @@ def flows(
 
 @commands.command()
 @SOCKET
-@click.option("--interval", type=float, default=1.0, show_default=True, help="Seconds.")
+@click.option("--interval", type=float, default=1.0, show_default=True, help="Seconds, 0.1 to 3600.")
 @click.option("--region", help="Only this one.")
 @click.option("--service", help="Only this one.")
 @click.option("--sort", type=click.Choice(["packets", "bytes", "blocked"]), default="packets", show_default=True)

@@ -30,9 +30,8 @@ from citygate.datapath.naming import Naming
 from citygate.policy.load import load
 from citygate.policy.names import Names
 from citygate.policy.problem import PolicyError
-from citygate.review.grid import grid
 from citygate.review.words import endpoint, service_text
-from citygate.tables import console
+from citygate.tables import console, grid
 
 FLOWS = 1 << 16  # of one file, kept at a time
 LEAST = 36  # bytes of a file for each packet in it: pcap's header for one and an IP header

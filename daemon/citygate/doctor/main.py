@@ -16,8 +16,7 @@ from citygate.doctor import machine, neighbours, network, nftables, service, xta
 from citygate.doctor.finding import Finding, Level
 from citygate.doctor.rule import Ruleset
 from citygate.kernel import KernelError, listing
-from citygate.review.grid import grid
-from citygate.tables import console
+from citygate.tables import console, grid
 
 _STYLES = {Level.OK: "green", Level.NOTE: "", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 _WORST_FIRST = list(reversed(Level))

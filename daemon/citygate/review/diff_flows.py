@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from citygate.policy.share import subscriber_key
-from citygate.review.grid import grid
 from citygate.review.observed import Changed
 from citygate.review.reasons import change_text, name_text
 from citygate.review.words import NO_REGION, count, effect_json, five_tuple
+from citygate.tables import grid
 
 
 @dataclass(frozen=True, slots=True)

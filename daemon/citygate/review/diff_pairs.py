@@ -15,10 +15,10 @@ from citygate.policy.model import Name, Network, PortRange
 from citygate.policy.names import Names
 from citygate.review.compare import Change, Comparison, Failing, Regions
 from citygate.review.contrast import Ends, fraction
-from citygate.review.grid import grid
 from citygate.review.groups import grouped
 from citygate.review.reasons import change_text, name_text
 from citygate.review.words import NO_REGION, effect_json, some, time_text
+from citygate.tables import grid
 
 SHOWN = 3  # regions, prefixes and ports of a row
 NAMES_SHOWN = 8

@@ -24,10 +24,9 @@ from citygate.policy.zones import ZoneIndex, carve
 from citygate.review.ends import ANY, elsewhere, parse_address, parse_port
 from citygate.review.explanation import Asked, Found, Zones, answer
 from citygate.review.five_tuple import parse_flow
-from citygate.review.grid import grid
 from citygate.review.reasons import Fate, effect_text, name_text
 from citygate.review.words import UNDECIDED, count, endpoint, time_text
-from citygate.tables import console
+from citygate.tables import console, grid
 
 
 @dataclass(frozen=True, slots=True)

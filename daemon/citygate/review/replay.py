@@ -30,7 +30,6 @@ from citygate.policy.load import load
 from citygate.policy.model import Address, Network, Policy
 from citygate.policy.moment import Moment, parse_moment
 from citygate.policy.problem import PolicyError
-from citygate.review.grid import grid
 from citygate.review.reasons import answering
 from citygate.review.words import (
     NO_NAME,
@@ -42,7 +41,7 @@ from citygate.review.words import (
     some,
     time_text,
 )
-from citygate.tables import console
+from citygate.tables import console, grid
 
 SHOWN = 3  # prefixes of a capture
 _SUBNET = {4: 24, 6: 64}

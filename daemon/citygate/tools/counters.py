@@ -9,9 +9,8 @@ from typing import TextIO
 
 from rich.text import Text
 
-from citygate.review.grid import grid
 from citygate.review.words import NO_NAME, NO_REGION
-from citygate.tables import console
+from citygate.tables import console, grid
 from citygate.tools.ask import AskError, ask
 
 COLUMNS = ("region", "service", "provider", "verdict", "direction")

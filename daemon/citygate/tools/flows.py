@@ -11,9 +11,8 @@ from typing import TextIO
 from rich import filesize
 from rich.text import Text
 
-from citygate.review.grid import grid
 from citygate.review.words import UNDECIDED, count, endpoint, service_text
-from citygate.tables import console
+from citygate.tables import console, grid
 from citygate.tools.ask import AskError, Item, ask
 
 COLUMNS = ("region", "service", "proto", "opened by", "to", "up", "down", "verdict", "ends in")

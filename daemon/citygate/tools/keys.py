@@ -66,8 +66,9 @@ class Keys:
     def next(self, seconds: float) -> str | None:
         """The next key: a character, or one of the names; None when none is pressed within this time."""
         if not self._waiting:
-            ready = select.select([self._descriptor, self._woken], [], [], max(0.0, seconds))[0]
-            if self._woken in ready:
+            woken = self._woken.fileno()
+            ready = select.select([self._descriptor, woken], [], [], max(0.0, seconds))[0]
+            if woken in ready:
                 self._woken.recv(1024)
             if self._descriptor in ready:
                 self._waiting.extend(self._read())

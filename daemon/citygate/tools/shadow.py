@@ -10,9 +10,8 @@ from typing import TextIO
 
 from rich.text import Text
 
-from citygate.review.grid import grid
 from citygate.review.words import NO_NAME, problem_text, time_text
-from citygate.tables import console
+from citygate.tables import console, grid
 from citygate.tools.ask import AskError, Item, ask_all
 
 COLUMNS = ("region", "service", "provider", "would", "direction")
