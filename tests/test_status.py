@@ -89,7 +89,7 @@ def test_a_healthy_daemon(figures: Figures) -> None:
     assert kernel["nft"][0].isdigit()
     policy = told["policy"]
     assert (policy["directory"], policy["regions"], policy["zones"]) == ("/etc/policies", 2, 3)
-    assert policy["revision"] == figures.in_force.policy.revision
+    assert (policy["revision"], policy["shadow"]) == (figures.in_force.policy.revision, None)
     assert 5 <= policy["age_s"] < 60
     assert told["refused"] is None
     assert told["queues"] == [

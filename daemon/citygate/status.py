@@ -149,6 +149,7 @@ class Status:
             "age_s": round(time.time() - loaded, 1),
             "regions": len(policy.policy.regions),
             "zones": len(policy.table.zones),
+            "shadow": policy.rehearsed.policy.revision if policy.rehearsed else None,
         }
 
     def _refused(self) -> Item | None:

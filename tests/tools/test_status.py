@@ -19,7 +19,7 @@ HEALTHY: dict[str, Any] = {
     "kernel": {"release": "6.12.0", "nft": "1.1.3", "queue_step": "native", "table": "adopted"},
     "policy": {
         "directory": "/etc/citygate/[policies]", "revision": "abcdef012345", "loaded": "2026-01-02T03:04:05+00:00",
-        "age_s": 200_000.0, "regions": 2, "zones": 3,
+        "age_s": 200_000.0, "regions": 2, "zones": 3, "shadow": None,
     },
     "refused": None,
     "queues": [
@@ -110,3 +110,8 @@ def test_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_ago(seconds: float, text: str) -> None:
     assert ago(seconds) == text
+
+
+def test_a_rehearsal_is_told(tmp_path: Path) -> None:
+    _, page = shown(tmp_path, policy=HEALTHY["policy"] | {"shadow": "0123456789ab"})
+    assert "policy 0123456789ab is rehearsed beside it" in page

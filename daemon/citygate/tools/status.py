@@ -61,6 +61,8 @@ def _rows(told: Item) -> Iterator[tuple[str, str]]:
     )
     yield "policy", f"{policy['revision']}, regions: {policy['regions']}, zones: {policy['zones']}"
     yield "", policy["directory"]
+    if policy["shadow"]:
+        yield "", f"policy {policy['shadow']} is rehearsed beside it (citygate shadow)"
     yield "", f"loaded {ago(policy['age_s'])} ago, {time_text(datetime.fromisoformat(policy['loaded']).astimezone())}"
     for queue in told["queues"]:
         yield f"queue {queue['number']}", _queue(queue)
