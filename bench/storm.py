@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import os
 import random
 import statistics
@@ -55,9 +56,9 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "out_except": (SOMEBODY, HOME),
     "keep_except": (SOMEBODY, HOME),
     "subscribers": tuple(", ".join(f'"{prefix}"' for prefix in some) for some in (WHOLE, HALVES, HOLED)),
-    "rollout": ("0%", "20%", "40%", "60%", "80%", "100%"),
+    "rollout": ("100%", "98%", "95%", "90%", "50%", "10%"),
     "rate": ("1 Mbit/s", "2 Mbit/s", "4 Mbit/s"),
-    "until": ("2010-12-31", "2020-12-31", "2099-12-31"),
+    "until": ("2010-12-31", "2015-12-31", "2020-12-31", "2099-12-31"),
 }
 REGION = """\
 region: shenzhen
@@ -105,12 +106,17 @@ class Storm:
         self._directory = self.gateway.directory / "policies"
         self._catalogue = catalogue.builtin()
 
-    def run(self, number: int) -> None:
-        """From a policy that allows all, to that of the storm, and so many edits on."""
+    def run(self, number: int, seconds: float) -> None:
+        """From a policy that allows all, to that of the storm, and so many edits on, or fewer on a slow machine."""
         time.sleep(SETTLE)
+        begun = time.monotonic()
         self._edit("first", by_file=False)
+        kinds: list[str] = []
         for turn in range(number):
-            name = self._random.choice(list(CHOICES))
+            if time.monotonic() > begun + seconds:
+                break
+            kinds = kinds or self._random.sample(list(CHOICES), len(CHOICES))  # each in its turn
+            name = kinds.pop()
             self._chosen[name] = self._random.choice([one for one in CHOICES[name] if one != self._chosen[name]])
             self._edit(f"{name}: {self._chosen[name]}", by_file=turn % BY_FILE == 0)
         time.sleep(SETTLE)
@@ -192,15 +198,15 @@ def policies() -> dict[str, str]:
     return {"region": REGION.format(out="allow", **chosen), "providers": PROVIDERS.format(**chosen)}
 
 
-def storm(gateway: Gateway, edits: int, rate: float, seed: int) -> Storm:
-    """Run one at a running gateway that has ``policies()``."""
+def storm(gateway: Gateway, edits: int, rate: float, seed: int, seconds: float = math.inf) -> Storm:
+    """Run one at a running gateway that has ``policies()``. ``seconds``: after which no edit is begun."""
     streams = {
         name: tuple(Stream(gateway.lab, name, HOUSEHOLD, party("internet"), family) for family in (4, 6))
         for name in (ALLOWED, REFUSED, FLIPPED)
     }
     made = Storm(gateway, streams, seed)
     with Streams([each for some in streams.values() for each in some], rate):
-        made.run(edits)
+        made.run(edits, seconds)
     return made
 
 

@@ -19,14 +19,14 @@ def stormy(gateway: StartGateway) -> Gateway:
 def test_two_hundred_edits_of_every_kind(gateway: StartGateway) -> None:
     """`bench/storm.py` makes a thousand, and any number."""
     running = stormy(gateway)
-    done = storm(running, edits=200, rate=RATE, seed=4)
+    done = storm(running, edits=200, rate=RATE, seed=4, seconds=60)
     report(done)
     assert list(done.faults()) == []
     assert {edit.what.split(":")[0] for edit in done.edits} >= {"action", "subscribers", "calls_except", "until"}
     for streams in done.streams.values():
-        assert all(stream.sent > 2000 for stream in streams)
+        assert all(stream.sent > 1000 for stream in streams)
     for stream in done.streams[FLIPPED]:
-        assert done.flips(stream.family) > 5
+        assert done.flips(stream.family) > 2
         assert stream.arrived() and stream.lost()
     assert running.total("citygate_policy_reloads_total", result="refused") == 0
 

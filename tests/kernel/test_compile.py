@@ -252,3 +252,21 @@ def test_providers_that_trade_places_and_licences_are_told_apart(register: Regis
 def _plain(table: Compiled) -> list[object]:
     tables = {zone: (each.maps, each.near, each.chains, each.buckets) for zone, each in table.tables.items()}
     return [tables, table.classes, table.sizes, table.zones]
+
+
+def test_a_licence_that_is_edited_touches_the_zones_it_is_for_and_no_other(register: Register) -> None:
+    """The names are new ones, but mean the same."""
+    rule = Rule("bt", Match(licences=(Licence.GRANTED,)), Action.REJECT)
+    asking = policy(rule, name="shanghai", subscribers=(ip_network("10.20.0.0/16"), ip_network("fd00:20::/48")))
+    regions = Policy((*policy(VOIP).policy.regions, *asking.policy.regions), "")
+    compiler = Compiler(register)
+    before = compiler.compile(loaded(regions), MOMENTS[0])
+    edited = Names(
+        CATALOGUE, [replace(one, status=Licence.NONE, since=None, start=None, end=None) for one in PROVIDERS]
+    )
+    after = compiler.compile(loaded(regions, edited), MOMENTS[0])
+    other, asked = register.zone_of("shenzhen"), register.zone_of("shanghai")
+    assert after.tables[other] is before.tables[other]
+    again = compiler.compile(loaded(regions, Names(CATALOGUE, PROVIDERS)), MOMENTS[-1])
+    assert again.tables[asked] is not after.tables[asked]
+    assert again.tables[asked].maps["decisions"] != after.tables[asked].maps["decisions"]
