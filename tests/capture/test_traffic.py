@@ -107,7 +107,7 @@ def test_addresses_are_moved_before_anything_is_named(ends: tuple[str, str], tmp
 def test_fragments_are_one_packet(tmp_path: Path) -> None:
     payload = REQUEST * 60
     whole = IPv6(src=ENDS[1][0], dst=ENDS[1][1]) / IPv6ExtHdrFragment(id=7) / UDP(sport=5, dport=6) / Raw(payload)
-    write(tmp_path / "fragments.pcap", fragment6(whole, 1280))  # type: ignore[no-untyped-call]
+    write(tmp_path / "fragments.pcap", fragment6(whole, 1280))  # type: ignore[no-untyped-call]  # scapy's
     (flow,) = read(tmp_path / "fragments.pcap")
     assert flow.total == Count(1, 40 + 8 + len(payload))
 

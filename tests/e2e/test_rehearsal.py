@@ -346,7 +346,7 @@ def test_held_files_are_not_read_until_the_promotion_is_done(gateway: StartGatew
         if not dies:
             _, done = ask_all(running.control, "reload")
             assert done["applied"]
-        until(lambda: in_force(running) != before, "the new policy", HOLD_S)  # noqa: B023
+        until(lambda: in_force(running) != before, "the new policy", HOLD_S)  # noqa: B023  # asked before the loop goes on
         assert (time.monotonic() - held > HOLD_S) is dies
     assert running.stop() == 0
 

@@ -14,8 +14,9 @@ from functools import cached_property
 
 from citygate.kernel import marks
 from citygate.kernel.bucket import Bucket
+from citygate.kernel.chains import Chains
 from citygate.kernel.intervals import intervals, near
-from citygate.kernel.program import Chains, Flip, Leaf, Node, Pair, flips, named, passes, unnamed
+from citygate.kernel.program import Flip, Leaf, Node, Pair, flips, named, passes, unnamed
 from citygate.kernel.skeleton import COUNTERS
 from citygate.policy import windows
 from citygate.policy.evaluate import clock, today
