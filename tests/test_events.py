@@ -7,7 +7,7 @@ import os
 import random
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -308,18 +308,18 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path, in_force: InForce) -> None
 
 
 class Source:
-    """A ring to put flows into while a log runs."""
+    """A ring to put flows into while a log's thread takes them out."""
 
     def __init__(self) -> None:
-        self._waiting: list[Named] = []
+        self._waiting: deque[Named] = deque()
 
     def put(self, count: int, src: str = "fd00:10::5", service: str = "dns", **more: Any) -> None:
         now = {"time_ms": int(time.monotonic() * 1000), **more}
-        self._waiting.extend(named(src, "2001:db8::1", service, sport=1024 + i, **now) for i in range(count))
+        for i in range(count):
+            self._waiting.append(named(src, "2001:db8::1", service, sport=1024 + i, **now))
 
     def take(self, limit: int) -> list[Named]:
-        taken, self._waiting = self._waiting[:limit], self._waiting[limit:]
-        return taken
+        return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
     @property
     def left(self) -> int:
