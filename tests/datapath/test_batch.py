@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from citygate.datapath.batch import Queue, Worker
+from citygate.datapath.batch import LATENCY_SECONDS, Queue, Worker
 from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.lab.topology import Lab
@@ -146,6 +146,29 @@ class TestQueue:
                     receiver.recv(2000)
         assert gateway.marks() == {CLASS["bittorrent"]: 1, CLASS["bittorrent"] + 999: 1}
 
+    def test_time_from_arrival_to_verdict_is_taken(self, gateway: Gateway, family: int) -> None:
+        with (
+            worker(gateway, start=False) as (made, start),
+            gateway.receiver(socket.SOCK_DGRAM, family, PORT) as receiver,
+            gateway.sender(socket.SOCK_DGRAM, family) as sender,
+        ):
+            sender.connect((SERVER.main(family), PORT))
+            time.sleep(0.1)  # the kernel begins to note times in a work queue of its own
+            sent = time.time()
+            for _ in range(5):
+                sender.send(DHT_PING)
+            until(lambda: gateway.waiting() == 5)
+            time.sleep(0.3)
+            start()
+            for _ in range(5):
+                receiver.recv(2000)
+            until(lambda: sum(made.latency()[0]) == 5)
+            longest = time.time() - sent
+            packets, seconds = made.latency()
+        assert 5 * 0.3 <= seconds <= 5 * longest
+        first = next(at for at, bound in enumerate(LATENCY_SECONDS) if bound > 0.3)
+        assert sum(packets[first:]) == 5
+
     def test_full_socket_buffer_is_counted(self, gateway: Gateway, family: int) -> None:
         with (
             worker(gateway, length=2000, socket_bytes=8192, start=False) as (made, start),
@@ -186,7 +209,7 @@ class TestQueue:
         assert made.counts()["truncated"] == 0
 
 
-NFQA_PACKET_HDR, NFQA_MARK, NFQA_PAYLOAD, NFQA_CAP_LEN = 1, 3, 10, 13
+NFQA_PACKET_HDR, NFQA_MARK, NFQA_TIMESTAMP, NFQA_PAYLOAD, NFQA_CAP_LEN = 1, 3, 4, 10, 13
 PACKET_MESSAGE, VERDICT_MESSAGE, CONFIG_MESSAGE = 0x300, 0x301, 0x302
 NLMSG_ERROR = 2
 NF_ACCEPT = 1
@@ -200,13 +223,14 @@ def message(kind: int, body: bytes, sequence: int = 0) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, 0, sequence, 0) + body
 
 
-def packet_message(packet_id: int, data: bytes, mark: int = ASKED) -> bytes:
+def packet_message(packet_id: int, data: bytes, mark: int = ASKED, more: bytes = b"") -> bytes:
     """As nfqnl_build_packet_message() in net/netfilter/nfnetlink_queue.c makes it."""
     return message(
         PACKET_MESSAGE,
         b"\x02\x00\x00\x00"
         + attribute(NFQA_PACKET_HDR, struct.pack("!IHB", packet_id, 0x0800, 2))
         + attribute(NFQA_MARK, struct.pack("!I", mark))
+        + more
         + attribute(NFQA_PAYLOAD, data),
     )
 
@@ -269,6 +293,34 @@ def test_several_messages_in_a_datagram_and_a_gap_in_the_ids() -> None:
     assert verdicts[:2] == [(number, CLASS["dns"] | NOT_FINAL | ZONE) for number in (1, 2)]
     assert verdicts[2] == (7, CLASS["unknown"] | NOT_FINAL | ZONE)  # no packet in it, yet an answer
     assert counts["unseen"] == 4
+
+
+def test_arrivals_that_make_no_sense_are_no_trouble() -> None:
+    """A clock set back, numbers past all clocks, an attribute cut short."""
+    times = [struct.pack("!QQ", int(time.time()) + 3600, 0), bytes([255] * 16), bytes(15), bytes(16)]
+    packets = [
+        packet_message(at, b"x", more=attribute(NFQA_TIMESTAMP, value)) for at, value in enumerate(times, start=1)
+    ]
+    with StandIn() as kernel:
+        made = Worker(kernel.theirs.fileno(), 7, classifier())
+        for packet in packets:
+            kernel.ours.send(packet)
+        made.stop()
+        made.run()
+    counted, seconds = made.latency()
+    assert made.counts()["packets"] == len(packets)
+    assert (counted[0], sum(counted), seconds) == (2, 2, 0)
+
+
+def test_the_loop_goes_round_without_packets() -> None:
+    with StandIn() as kernel:
+        made = Worker(kernel.theirs.fileno(), 7, classifier())
+        assert made.turns() == 0
+        thread = threading.Thread(target=made.run)
+        thread.start()
+        until(lambda: made.turns() >= 3)
+        made.stop()
+        thread.join()
 
 
 def test_ids_wrap() -> None:

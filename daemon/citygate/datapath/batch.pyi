@@ -5,6 +5,7 @@ from citygate.datapath.naming import Naming
 
 COPY_RANGE: int
 SOCKET_BYTES: int
+LATENCY_SECONDS: tuple[float, ...]
 
 class Queue:
     """Queue ``number`` of this thread's network namespace, with room for ``length`` packets; ``fd`` is its socket.
@@ -46,6 +47,16 @@ class Worker:
         """Name flows by this from the next batch on, at most 0.2 s later; from any thread.
 
         The event is set when the loop has taken it; a later call before that takes its place, and it never is.
+        """
+
+    def turns(self) -> int:
+        """How often the loop went round: it grows at least every 0.2 s, with packets or without; from any thread."""
+
+    def latency(self) -> tuple[list[int], float]:
+        """Packets by the time from their arrival in this machine to their verdict, and the sum of it in seconds.
+
+        The n-th number is of packets that took at most the n-th of ``LATENCY_SECONDS`` and more than the one before,
+        the last of those above all. Packets whose arrival the kernel does not tell are left out. From any thread.
         """
 
     def counts(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.types cimport suseconds_t, time_t
 
 import os
@@ -21,10 +21,10 @@ import threading
 
 from netfilterqueue import COPY_PACKET, NetfilterQueue
 
-from citygate.datapath.atomic cimport load32, load64, store32
+from citygate.datapath.atomic cimport load32, load64, store32, store64
 from citygate.datapath.classifier cimport Classifier
 from citygate.datapath.classify cimport Core, judge
-from citygate.datapath.cursor cimport Cursor, copy, over, part, u32
+from citygate.datapath.cursor cimport Cursor, copy, over, part, u32, u64
 from citygate.datapath.naming cimport Naming
 
 cdef extern from "<arpa/inet.h>" nogil:
@@ -53,7 +53,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, void* timeout)
     ssize_t send(int fd, const void* data, size_t size, int flags)
     int setsockopt(int fd, int level, int name, const void* value, unsigned int size)
-    int MSG_WAITFORONE, MSG_DONTWAIT, MSG_TRUNC, SOL_SOCKET, SO_RCVTIMEO
+    int MSG_WAITFORONE, MSG_DONTWAIT, MSG_TRUNC, SOL_SOCKET, SO_RCVTIMEO, SO_TIMESTAMP
 
 cdef extern from "<linux/netlink.h>" nogil:
     struct nlmsghdr:
@@ -79,7 +79,7 @@ cdef extern from "<linux/netfilter/nfnetlink.h>" nogil:
 
 cdef extern from "<linux/netfilter/nfnetlink_queue.h>" nogil:
     int NFQNL_MSG_PACKET, NFQNL_MSG_VERDICT, NFQNL_MSG_CONFIG
-    int NFQA_PACKET_HDR, NFQA_VERDICT_HDR, NFQA_MARK, NFQA_PAYLOAD, NFQA_CAP_LEN
+    int NFQA_PACKET_HDR, NFQA_VERDICT_HDR, NFQA_MARK, NFQA_TIMESTAMP, NFQA_PAYLOAD, NFQA_CAP_LEN
     int NFQA_CFG_PARAMS, NFQA_CFG_QUEUE_MAXLEN, NFQA_CFG_MASK, NFQA_CFG_FLAGS
     int NFQA_CFG_F_FAIL_OPEN, NFQA_CFG_F_GSO, NFQNL_COPY_PACKET
 
@@ -91,6 +91,11 @@ cdef enum:
     WAKE_MS = 200             # how often the loop looks at its flags when no packet comes
     SEND_TRIES = 1000
     CONFIG_WAITS = 25         # of WAKE_MS each
+    BOUNDS = 14               # of the latency histogram
+
+cdef uint32_t[BOUNDS] LATENCY_US = [
+    50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+]
 
 # Bytes copied of each packet: a whole TCP byte budget with the longest usual headers before it. A segment put together
 # by the kernel (GSO) is cut here, and what is cut never comes again.
@@ -130,6 +135,11 @@ cdef struct BatchCounts:
     uint64_t refused          # verdicts the kernel did not take: the packet had left the queue
 
 
+cdef struct Latency:
+    uint64_t packets[BOUNDS + 1]  # by the first of LATENCY_US that is not less; the last for those above all
+    uint64_t sum_us
+
+
 cdef struct Loop:
     int fd
     uint16_t queue
@@ -139,14 +149,17 @@ cdef struct Loop:
     iovec* vectors
     uint8_t* slots
     VerdictMessage verdicts[MAX_BATCH]
+    uint64_t arrived_us[MAX_BATCH]  # of the verdicts' packets, time of day; 0 where the kernel did not say
     uint32_t pending          # verdicts written and not yet sent
     uint32_t last_id
     bint id_known
     uint32_t leave            # set by other threads: come back for the GIL
     uint32_t acked            # sequence number of the last configuration answer
     int32_t ack_error         # and its errno, 0 when taken
+    uint64_t turns            # receive calls that came back, with packets or without
     Core* core
     BatchCounts counts
+    Latency latency
 
 
 cdef int take_batch(Loop* loop, int flags) noexcept nogil:
@@ -206,6 +219,7 @@ cdef void read_packet(Loop* loop, const Cursor* body, uint64_t now) noexcept nog
     cdef uint32_t packet_id = 0
     cdef uint32_t mark = 0
     cdef uint32_t wire_size = 0
+    cdef uint64_t arrived_us = 0
     cdef bint has_id = False
     cdef uint16_t zone
     cdef VerdictMessage* verdict
@@ -217,6 +231,8 @@ cdef void read_packet(Loop* loop, const Cursor* body, uint64_t now) noexcept nog
             has_id = True
         elif attr.nla_type == NFQA_MARK:
             mark = u32(&value, 0)
+        elif attr.nla_type == NFQA_TIMESTAMP and value.left >= 16:
+            arrived_us = u64(&value, 0) * 1000000 + u64(&value, 8)
         elif attr.nla_type == NFQA_CAP_LEN:
             wire_size = u32(&value, 0)
         elif attr.nla_type == NFQA_PAYLOAD:
@@ -237,6 +253,7 @@ cdef void read_packet(Loop* loop, const Cursor* body, uint64_t now) noexcept nog
     zone = (mark >> ZONE_SHIFT) & ZONE_MASK
     # The zone goes back with the answer, so that a packet without a name can be told from one that nobody looked at.
     verdict.mark = htonl(judge(loop.core, &packet, wire_size, now, packet_id, zone) | <uint32_t>zone << ZONE_SHIFT)
+    loop.arrived_us[loop.pending] = arrived_us
     loop.pending += 1
     loop.counts.packets += 1
 
@@ -262,6 +279,7 @@ cdef void send_verdicts(Loop* loop) noexcept nogil:
         return
     for tries in range(SEND_TRIES):
         if send(loop.fd, loop.verdicts, size, 0) == <ssize_t>size:
+            take_times(loop)
             loop.pending = 0
             return
         if errno != EAGAIN and errno != EINTR and errno != ENOBUFS:
@@ -271,6 +289,27 @@ cdef void send_verdicts(Loop* loop) noexcept nogil:
     loop.counts.send_errors += 1
     loop.counts.unsent += loop.pending
     loop.pending = 0
+
+
+cdef void take_times(Loop* loop) noexcept nogil:
+    """How long the packets of the verdicts just sent were under way in this machine. A clock set back makes it 0."""
+    cdef timespec clock
+    cdef uint64_t now_us, us
+    cdef uint32_t i, bound
+    clock_gettime(CLOCK_REALTIME, &clock)
+    now_us = <uint64_t>clock.tv_sec * 1000000 + <uint64_t>clock.tv_nsec // 1000
+    for i in range(loop.pending):
+        if loop.arrived_us[i] == 0:
+            continue
+        us = now_us - loop.arrived_us[i] if now_us > loop.arrived_us[i] else 0
+        bound = 0
+        while bound < BOUNDS and us > LATENCY_US[bound]:
+            bound += 1
+        loop.latency.packets[bound] += 1
+        loop.latency.sum_us += us
+
+
+LATENCY_SECONDS = tuple(us / 1e6 for us in LATENCY_US)
 
 
 def let_pass(packet) -> None:
@@ -306,6 +345,7 @@ cdef class Worker:
         cdef Loop* loop = &self.loop
         cdef VerdictMessage* verdict
         cdef timeval wake
+        cdef int on = 1
         if not 1 <= batch <= MAX_BATCH:
             raise ValueError(f"worker: batch is {batch}, expected 1 to {MAX_BATCH}")
         if not 128 <= copy_range <= 0xffff - 4:
@@ -343,6 +383,9 @@ cdef class Worker:
         wake.tv_usec = WAKE_MS * 1000
         if setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wake, sizeof(wake)) < 0:
             raise OSError(errno, f"queue {queue_number}: SO_RCVTIMEO: {os.strerror(errno)}")
+        # Asked for on any socket, it makes the kernel note each packet's time of arrival (net/core/dev.c,
+        # net_enable_timestamp()), which NFQUEUE then passes on. Without it only the latency is not known.
+        setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on))
         params = copy_range.to_bytes(4, "big") + bytes([NFQNL_COPY_PACKET])
         flags = (NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_GSO).to_bytes(4, "big")
         self._configure("copy range", [(NFQA_CFG_PARAMS, params)])
@@ -372,6 +415,7 @@ cdef class Worker:
                 with nogil:
                     while status >= 0 and not load32(&self.loop.leave):
                         status = take_batch(&self.loop, MSG_WAITFORONE)
+                        store64(&self.loop.turns, self.loop.turns + 1)
             finally:
                 self.classifier.busy = False
             if status < 0:
@@ -389,6 +433,16 @@ cdef class Worker:
         self.wanted = (naming, taken)
         store32(&self.loop.leave, 1)
         return taken
+
+    def turns(self) -> int:
+        """Grows at least every 0.2 s while the loop runs; from any thread."""
+        return load64(&self.loop.turns)
+
+    def latency(self) -> tuple:
+        """Packets by bound of LATENCY_SECONDS, and the sum in seconds; from any thread."""
+        cdef int i
+        packets = [load64(&self.loop.latency.packets[i]) for i in range(BOUNDS + 1)]
+        return packets, load64(&self.loop.latency.sum_us) / 1e6
 
     def counts(self) -> dict:
         """Counters by name; from any thread."""
