@@ -47,6 +47,7 @@ def sources(in_force: InForce, counters: Counters | None = None) -> metrics.Sour
         named=classifier.named_flows,
         classifiers=classifier.counts,
         workers=lambda: workers,
+        latency=lambda: metrics.Latency((0.001, 0.1), (5, 0, 2), 0.75),
         events=lambda: {"written": 7, "rate": 2, "ring_full": 1},
         reloads=metrics.Reloads(last_time=12.5),
     )
@@ -70,6 +71,14 @@ def scrape(sources: metrics.Sources) -> Samples:
 
 def key(name: str, **labels: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     return f"citygate_{name}", tuple(sorted(labels.items()))
+
+
+def test_latency_is_a_histogram(in_force: InForce) -> None:
+    got = scrape(sources(in_force))
+    buckets = [got[key("verdict_latency_seconds_bucket", le=bound)] for bound in ("0.001", "0.1", "+Inf")]
+    assert buckets == [5, 5, 7]
+    assert got[key("verdict_latency_seconds_count")] == 7
+    assert got[key("verdict_latency_seconds_sum")] == 0.75
 
 
 def numbers(in_force: InForce) -> tuple[list[int], int, int]:

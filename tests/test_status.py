@@ -52,6 +52,7 @@ class Figures:
                 named=lambda: self.named,
                 classifiers=lambda: {**base.classifiers(), **self.classifiers},
                 workers=lambda: {**base.workers(), **self.workers},
+                latency=base.latency,
                 events=lambda: self.events,
                 reloads=self.reloads,
             ),

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from citygate import config, events, flows, metrics, systemd, watch
 from citygate.config import Config
 from citygate.control import Answer, Command, Control, Refused
-from citygate.datapath.batch import Queue, Worker
+from citygate.datapath.batch import LATENCY_SECONDS, Queue, Worker
 from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
 from citygate.enforcer import Enforcer
@@ -226,6 +226,7 @@ class Daemon:
             named=self._named,
             classifiers=lambda: _sum(classifier.counts() for classifier in self._classifiers),
             workers=lambda: _sum(worker.counts() for worker in self._workers),
+            latency=self._latency,
             events=self._event_counts,
             reloads=self._reloads,
         )
@@ -287,6 +288,10 @@ class Daemon:
 
     def _follow(self, arguments: Mapping[str, Any]) -> Answer:
         return events.follow(self._events, self._enforcer.in_force, arguments)
+
+    def _latency(self) -> metrics.Latency:
+        packets, seconds = zip(*(worker.latency() for worker in self._workers), strict=True)
+        return metrics.Latency(LATENCY_SECONDS, [sum(of) for of in zip(*packets, strict=True)], sum(seconds))
 
     def _named(self) -> Counter[tuple[int, int]]:
         return _sum(classifier.named_flows() for classifier in self._classifiers)

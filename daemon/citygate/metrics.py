@@ -10,14 +10,15 @@ import logging
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from socketserver import ThreadingMixIn
 from typing import TypeVar
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, make_wsgi_app
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from citygate import licences, totals
@@ -50,6 +51,15 @@ class Reloads:
     results: Counter[str] = field(default_factory=lambda: Counter(applied=0, refused=0, restored=0, timed=0))
 
 
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Packets by the time from their arrival in this machine to their verdict."""
+
+    bounds: Sequence[float]  # seconds, ascending
+    packets: Sequence[int]  # that took no more than the bound of the same place and more than the one before; then more
+    seconds: float  # of all of them together
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where a scrape gets its figures. Each is called once a scrape, from the scrape's thread."""
@@ -61,6 +71,7 @@ class Sources:
     named: Callable[[], Mapping[tuple[int, int], int]]  # (zone, class) to flows named
     classifiers: Callable[[], Mapping[str, int]]  # their counts, summed over the queues
     workers: Callable[[], Mapping[str, int]]
+    latency: Callable[[], Latency]
     events: Callable[[], Mapping[str, int]]  # "written", and reasons for leaving out
     reloads: Reloads
 
@@ -85,6 +96,7 @@ class Figures(Collector):
             self._failed("queues", error)
         yield from _named(self._from.named(), now)
         yield from _datapath(self._from.classifiers(), self._from.workers())
+        yield _latency(self._from.latency())
         yield from _events(self._from.events())
         yield from _policy(now, self._from.reloads)
         errors = {(what,): count for what, count in self._errors.items()}
@@ -200,6 +212,14 @@ def _datapath(classifiers: Mapping[str, int], workers: Mapping[str, int]) -> Ite
     flows = {(state,): classifiers[count] for state, count in GAUGES.items()}
     yield _gauge("flow_table_flows", "Flows in the flow tables.", ["state"], flows)
     yield from _table(WORKER, workers)
+
+
+def _latency(latency: Latency) -> Metric:
+    help = "From a packet's arrival in this machine to the verdict about it, waiting in the queue included."
+    family = HistogramMetricFamily("citygate_verdict_latency_seconds", help)
+    names = [*map(str, latency.bounds), "+Inf"]
+    family.add_metric([], list(zip(names, accumulate(latency.packets), strict=True)), latency.seconds)
+    return family
 
 
 def _counters(counters: Counters, now: InForce) -> Iterator[Metric]:
