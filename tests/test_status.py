@@ -194,6 +194,12 @@ def test_a_counter_set_nearly_full(figures: Figures, used: int, is_wrong: bool) 
     assert [f"counter set blocked holds {used} of 100" in sentence for sentence in figures.wrong()] == [True] * is_wrong
 
 
+def test_more_refused_subscribers_than_can_be_told_apart(figures: Figures) -> None:
+    figures.kernel = Counters({}, {}, {"refused6": (65536, 65536)})
+    (sentence,) = figures.wrong()
+    assert sentence.startswith("set refused6 holds 65536 of 65536 subscribers") and "teardown" not in sentence
+
+
 def test_a_table_that_is_gone(figures: Figures) -> None:
     figures.kernel = KernelError("somebody removed table inet citygate: nothing is filtered until …")
     told = figures.ask()

@@ -19,6 +19,15 @@ def in_force(tmp_path_factory: pytest.TempPathFactory) -> InForce:
     return sample(tmp_path_factory.mktemp("totals"))
 
 
+def test_refused_subscribers_are_told_apart_by_region(in_force: InForce) -> None:
+    (one, two), _, _ = numbers(in_force)
+    an_address, another = bytes([10, 10, 0, 5]), bytes([10, 10, 0, 6])
+    refused = frozenset({(one, an_address), (two, an_address), (two, another), (16000, another)})
+    assert totals.refused(Counters({}, {}, {}, refused), in_force) == {
+        **dict.fromkeys((region.name for region in in_force.policy.regions), 0), "shenzhen": 2, "": 1,
+    }  # fmt: skip
+
+
 def test_zones_are_summed_to_regions_and_numbers_have_names(in_force: InForce) -> None:
     (one, two), beijing, skypeout = numbers(in_force)
     counters = Counters(
@@ -74,6 +83,17 @@ keys = st.tuples(
     st.integers(0, 5), st.integers(0, 300), st.sampled_from(["passed", "blocked"]), st.sampled_from(["up", "down"])
 )
 counted = st.dictionaries(keys, st.tuples(st.integers(0, 2**40), st.integers(0, 2**50)), max_size=30)
+
+
+def test_what_may_come_to_be_unfiltered(in_force: InForce) -> None:
+    rows = totals.none_unseen(in_force)
+    assert set(rows.values()) == {(0, 0)}
+    assert {row.region for row in rows} == {"shenzhen", "beijing"}
+    assert {(row.cause, row.outcome, row.direction) for row in rows} == {
+        (cause, "passed", direction)
+        for cause in ("no_daemon", "queue_full", "invalid", "untracked")
+        for direction in ("up", "down")
+    }
 
 
 @given(counted)

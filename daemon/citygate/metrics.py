@@ -7,26 +7,25 @@ by zones and services (``totals``).
 from __future__ import annotations
 
 import logging
-import socket
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from socketserver import ThreadingMixIn
 from typing import TypeVar
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import WSGIApplication
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from citygate import licences, totals
-from citygate.config import Listen
 from citygate.inforce import InForce
 from citygate.kernel import Counters, KernelError, QueueStats
 from citygate.licences import Licensed
 from citygate.policy.problem import Problem
+from citygate.tracked import Tracked
+from citygate.web.answer import Answer, Page, Request
+from citygate.web.work import Work
 
 K = TypeVar("K", bound=tuple[str, ...])
 
@@ -68,6 +67,8 @@ class Sources:
     kernel: Callable[[], Counters]  # may raise KernelError or OSError
     licensed: Callable[[], Mapping[Licensed, int]]  # of the counters read last
     queues: Callable[[], Mapping[int, QueueStats]]  # may raise OSError
+    tracked: Callable[[], Tracked]  # may raise OSError
+    files_changed: Callable[[], float | None]  # the newest change of a policy file, in seconds since 1970
     named: Callable[[], Mapping[tuple[int, int], int]]  # (zone, class) to flows named
     classifiers: Callable[[], Mapping[str, int]]  # their counts, summed over the queues
     workers: Callable[[], Mapping[str, int]]
@@ -81,7 +82,7 @@ class Figures(Collector):
 
     def __init__(self, sources: Sources) -> None:
         self._from = sources
-        self._errors: Counter[str] = Counter(counters=0, queues=0)
+        self._errors: Counter[str] = Counter(counters=0, queues=0, conntrack=0)
 
     def collect(self) -> Iterator[Metric]:
         now = self._from.in_force()
@@ -94,11 +95,15 @@ class Figures(Collector):
             yield from _queues(self._from.queues())
         except OSError as error:
             self._failed("queues", error)
+        try:
+            yield from _tracked(self._from.tracked())
+        except OSError as error:
+            self._failed("conntrack", error)
         yield from _named(self._from.named(), now)
         yield from _datapath(self._from.classifiers(), self._from.workers())
         yield _latency(self._from.latency())
         yield from _events(self._from.events())
-        yield from _policy(now, self._from.reloads)
+        yield from _policy(now, self._from.reloads, self._from.files_changed())
         errors = {(what,): count for what, count in self._errors.items()}
         yield _counter("kernel_read_errors", "Reads of the kernel's figures that failed in a scrape.", ["what"], errors)
 
@@ -236,22 +241,28 @@ def _counters(counters: Counters, now: InForce) -> Iterator[Metric]:
     help = "Packets to which a rehearsed policy would have done something else, at one end of their flow."
     yield _counter("shadow_packets", help, list(totals.Flip._fields), flips)
 
-    unfiltered = totals.unfiltered(counters, now)
+    unfiltered = totals.none_unseen(now) | totals.unfiltered(counters, now)
     labels = list(totals.Unseen._fields)
     help = "Packets that the daemon never looked at."
     yield _counter("unfiltered_packets", help, labels, {key: seen for key, (seen, _) in unfiltered.items()})
     help = "Bytes (layer 3) that the daemon never looked at."
     yield _counter("unfiltered_bytes", help, labels, {key: size for key, (_, size) in unfiltered.items()})
 
+    refused = {(region,): found for region, found in totals.refused(counters, now).items()}
+    help = "Subscribers who had a packet refused in the last five minutes; of IPv6 a /64 is one."
+    yield _gauge("subscribers_refused", help, ["region"], refused)
+
     used = {(name,): elements for name, (elements, _) in counters.fill.items()}
     room = {(name,): capacity for name, (_, capacity) in counters.fill.items()}
-    yield _gauge("kernel_set_elements", "Counters in one of the kernel's counter sets.", ["set"], used)
-    yield _gauge("kernel_set_capacity", "Counters the set has room for; a full set stops counting.", ["set"], room)
+    yield _gauge("kernel_set_elements", "Elements in one of the kernel's sets that packets fill.", ["set"], used)
+    yield _gauge("kernel_set_capacity", "Elements the set has room for; a full set stops counting.", ["set"], room)
 
 
 def _licences(licensed: Mapping[Licensed, int], now: InForce) -> Iterator[Metric]:
     help = "Packets of services that need a licence, by the provider's licence at the time; since the daemon's start."
     yield _counter("licensed_packets", help, list(Licensed._fields), licensed)
+    help = "1, with what a provider's licence is in a region: granted, applied, expired, revoked or none."
+    yield _gauge("licence_info", help, ["provider", "region", "licence"], dict.fromkeys(licences.held(now), 1))
     help = "When a granted licence ends, in seconds since 1970."
     ends = {(provider,): end for provider, end in licences.ends(now)}
     yield _gauge("licence_end_timestamp_seconds", help, ["provider"], ends)
@@ -264,6 +275,13 @@ def _queues(queues: Mapping[int, QueueStats]) -> Iterator[Metric]:
     dropped |= {(str(number), "user"): stats.user_dropped for number, stats in queues.items()}
     help = "Packets the kernel dropped at the queue; with fail-open see citygate_unfiltered_packets_total instead."
     yield _counter("queue_dropped_packets", help, ["queue", "reason"], dropped)
+
+
+def _tracked(tracked: Tracked) -> Iterator[Metric]:
+    help = "Connections in the kernel's connection tracking table, of this network namespace."
+    yield _gauge("conntrack_entries", help, [], {(): tracked.entries})
+    help = "Connections the table has room for; beyond it the kernel drops new flows, unfiltered and uncounted."
+    yield _gauge("conntrack_limit", help, [], {(): tracked.limit})
 
 
 def _named(named: Mapping[tuple[int, int], int], now: InForce) -> Iterator[Metric]:
@@ -282,7 +300,7 @@ def _events(counts: Mapping[str, int]) -> Iterator[Metric]:
     yield _counter("events_left_out", "Flows named without a line in the event log.", ["reason"], left_out)
 
 
-def _policy(now: InForce, reloads: Reloads) -> Iterator[Metric]:
+def _policy(now: InForce, reloads: Reloads, files_changed: float | None) -> Iterator[Metric]:
     yield _gauge(
         "policy_info", "1, with the revision of the policy in force.", ["revision"], {(now.policy.revision,): 1}
     )
@@ -292,6 +310,9 @@ def _policy(now: InForce, reloads: Reloads) -> Iterator[Metric]:
     yield _gauge("policy_zones", "Zones of the policy in force.", [], {(): len(now.table.zones)})
     help = "When the policy in force was loaded, in seconds since 1970."
     yield _gauge("policy_last_reload_timestamp_seconds", help, [], {(): reloads.last_time})
+    help = "When a file of the policy directory was last changed, by its own time stamp, in seconds since 1970."
+    changed = {} if files_changed is None else {(): files_changed}
+    yield _gauge("policy_files_timestamp_seconds", help, [], changed)
     help = "1 when the last policy was refused and an earlier one is in force, else 0."
     yield _gauge("policy_last_reload_failed", help, [], {(): int(reloads.refusal is not None)})
     results = {(result,): count for result, count in reloads.results.items()}
@@ -300,45 +321,33 @@ def _policy(now: InForce, reloads: Reloads) -> Iterator[Metric]:
     )
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+def page(sources: Sources, work: Work) -> Page:
+    """What a scrape gets, in the format and encoding that it asks for."""
+    app = make_wsgi_app(registry_of(sources))
 
-    def server_bind(self) -> None:
-        # Not WSGIServer's: it asks the resolver for this host's name, which a gateway at boot may not reach.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
-        self.setup_environ()
+    def answer(request: Request) -> Answer:
+        return work.do(("metrics", request), lambda: _call(app, request))
+
+    return answer
 
 
-class _Server6(_Server):
-    address_family = socket.AF_INET6
+def _call(app: WSGIApplication, request: Request) -> Answer:
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/metrics",
+        "QUERY_STRING": request.query,
+        "HTTP_ACCEPT": request.accept,
+        "HTTP_ACCEPT_ENCODING": "gzip" if request.gzip else "",
+    }
+    told: list[tuple[str, list[tuple[str, str]]]] = []
 
+    def start(status: str, headers: list[tuple[str, str]], _: object = None) -> Callable[[bytes], object]:
+        told.append((status, headers))
+        return lambda _: None
 
-class _Handler(WSGIRequestHandler):
-    timeout = 10  # seconds a client may be silent
-
-    def log_message(self, format: str, *args: object) -> None:
-        """A scrape is no event of the daemon."""
-
-
-class Server:
-    """Serves the figures over HTTP until closed. Raises OSError when the address cannot be bound."""
-
-    def __init__(self, listen: Listen, sources: Sources) -> None:
-        registry = registry_of(sources)
-        server = _Server6 if ":" in listen.address else _Server
-        self._server = server((listen.address, listen.port), _Handler)
-        self._server.set_app(make_wsgi_app(registry))
-        self.listens = Listen(self._server.server_name, self._server.server_port)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    body = b"".join(app(environ, start))
+    ((status, headers),) = told
+    return Answer(int(status.partition(" ")[0]), tuple(headers), body)
 
 
 def registry_of(sources: Sources) -> CollectorRegistry:

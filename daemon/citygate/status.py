@@ -17,7 +17,7 @@ from typing import Any
 
 from citygate import config, totals
 from citygate.control import Answer, Item
-from citygate.kernel import Counters, KernelError, QueueStats, probe
+from citygate.kernel import Counters, KernelError, QueueStats, probe, skeleton
 from citygate.metrics import Sources
 
 SPAN_S = 1.0  # at least, between two looks at what grows
@@ -39,6 +39,15 @@ _UNFILTERED = {
     "no_daemon": "packets that nobody looked at, no daemon answering: {}. Each region's `on_failure` decided; did it "
     "just start?",
 }
+
+_FULL = (
+    "counter set {name} holds {used} of {room}, and stops counting when full. To empty it, stop the daemon, run "
+    "`citygate teardown` and start it again; all counters begin at 0"
+)
+_CROWDED = (
+    "set {name} holds {used} of {room} subscribers who had a packet refused of late; when full it leaves out others, "
+    "and citygate_subscribers_refused is too low. It empties by itself five minutes after the last refusals"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +212,7 @@ class Status:
         if isinstance(now.kernel, Counters):
             for name, (used, room) in now.kernel.fill.items():
                 if used >= NEARLY_FULL * room:
-                    yield (
-                        f"counter set {name} holds {used} of {room}, and stops counting when full. To empty it, stop "
-                        "the daemon, run `citygate teardown` and start it again; all counters begin at 0"
-                    )
+                    yield (_CROWDED if name in skeleton.REFUSED else _FULL).format(name=name, used=used, room=room)
 
 
 def _grown(sentences: Mapping[str, str], before: Mapping[str, int], now: Mapping[str, int]) -> Iterator[str]:

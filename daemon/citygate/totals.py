@@ -10,7 +10,9 @@ from typing import NamedTuple, TypeVar
 
 from citygate.inforce import InForce
 from citygate.kernel import Counters
+from citygate.kernel.marks import CAUSES
 from citygate.kernel.skeleton import SHADOW
+from citygate.policy.model import Action
 
 Total = tuple[int, int]
 """(packets, bytes)."""
@@ -73,6 +75,27 @@ def unfiltered(counters: Counters, now: InForce) -> dict[Unseen, Total]:
     for (zone, cause, outcome, direction), counted in counters.unfiltered.items():
         _add(totals, Unseen(now.regions.get(zone, ""), cause, outcome, direction), counted)
     return totals
+
+
+def refused(counters: Counters, now: InForce) -> dict[str, int]:
+    """Subscribers who had a packet refused in the last five minutes, by region: the policy's, and those of before."""
+    found: dict[str, set[bytes]] = {region.name: set() for region in now.policy.regions}
+    for zone, address in counters.refused:
+        found.setdefault(now.regions.get(zone, ""), set()).add(address)
+    return {region: len(addresses) for region, addresses in found.items()}
+
+
+def none_unseen(now: InForce) -> dict[Unseen, Total]:
+    """No packet, for all that ``unfiltered`` may come to tell of the regions in force.
+
+    Such packets come in bursts. A count that were first heard of when the burst is over would never have grown.
+    """
+    return {
+        Unseen(region.name, cause, "dropped" if region.on_failure is Action.DROP else "passed", direction): (0, 0)
+        for region in now.policy.regions
+        for cause in CAUSES
+        for direction in ("up", "down")
+    }
 
 
 def before_naming(totals: dict[Outcome, Total]) -> dict[tuple[str, str], int]:

@@ -87,7 +87,7 @@ def test_rules_are_replaced_in_place_and_in_the_same_transaction(door: Netlink) 
 def test_counters_are_read_whole(door: Netlink) -> None:
     texts = [f"{zone << 16:#x} . 0x5 . reply counter packets {zone} bytes {zone * 1000}" for zone in range(1, 3001)]
     nft.load([f"add element inet {skeleton.TABLE} passed {{ {', '.join(texts)} }}"])
-    found = {key: (packets, size) for key, packets, size in door.counters("passed")}
+    found = {key: (packets, size) for key, packets, size in door.elements("passed")}
     assert found == {marks_key(zone << 16, 5, 1): (zone, zone * 1000) for zone in range(1, 3001)}
     assert door.set_sizes()["passed"] == 65536
     assert door.chains() == {"c"}
@@ -96,5 +96,5 @@ def test_counters_are_read_whole(door: Netlink) -> None:
 def test_no_table_reads_as_empty(lab: Lab) -> None:
     with lab.inside("internet"):
         bare = Netlink()
-    assert list(bare.counters("passed")) == [] and bare.set_sizes() == {} and bare.chains() == set()
+    assert list(bare.elements("passed")) == [] and bare.set_sizes() == {} and bare.chains() == set()
     bare.close()

@@ -11,7 +11,7 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
-from citygate.kernel import marks
+from citygate.kernel import marks, skeleton
 from tests.kernel.tables import BAD, BOTH_FAMILIES, GOOD, SHANGHAI, SHENZHEN, name, table
 from tests.kernel.world import World, arrived, packets, until
 
@@ -110,6 +110,43 @@ def test_what_a_rule_allows_is_counted_and_leaves_without_a_mark(
         receiver.close()
         world.gateway(["ip", "route", "del", near])
         world.nft("delete table inet foreign")
+
+
+@BOTH_FAMILIES
+def test_subscribers_who_had_a_packet_refused_are_known_for_a_while(
+    world: World, family: int, client: str, server: str
+) -> None:
+    """Whoever began the flow; of IPv6 the /64 is one, and nobody is known for what passed."""
+    world.start(table(decisions={(SHENZHEN, BAD): "act_drop", (SHANGHAI, GOOD): "act_throttle"}))
+    for name_ in skeleton.REFUSED:
+        world.nft("flush", "set", "inet", "citygate", name_)
+    namer = world.namer()
+    shanghai = "10.20.0.5" if family == 4 else "fd00:20::5"
+    outside, inside = world.udp("internet", server, 7000), world.udp("shenzhen", client, 7000)
+    thrifty = world.udp("shanghai", shanghai)
+    neighbour = "10.10.0.77" if family == 4 else "fd00:10::77"
+    world.lab.run("shenzhen", ["ip", "address", "add", neighbour, "dev", "lo"])
+    beside = world.udp("shenzhen", neighbour, 7001)
+    try:
+        thrifty.sendto(name(GOOD), (server, 7000))
+        inside.sendto(name(GOOD), (server, 7000))
+        assert arrived(outside)
+        assert world.counters().refused == frozenset()
+        first = socket.inet_pton(inside.family, client)
+        second = socket.inet_pton(inside.family, neighbour)
+        expected = {(SHENZHEN, address if family == 4 else address[:8] + bytes(8)) for address in (first, second)}
+        inside.sendto(name(BAD), (server, 7001))
+        outside.sendto(name(BAD), (neighbour, 7001))
+        until(lambda: world.counters().refused == expected, f"{world.counters().refused}")
+        assert len(expected) == (2 if family == 4 else 1)
+        listed = world.nft("list", "set", "inet", "citygate", f"refused{family}")
+        assert re.search(r"expires (4m|5m)", listed), listed
+        assert packets(world.counters(), SHANGHAI, GOOD, "throttled", "up") == 1
+    finally:
+        namer.stop()
+        for opened in (outside, inside, beside, thrifty):
+            opened.close()
+        world.lab.run("shenzhen", ["ip", "address", "del", neighbour, "dev", "lo"])
 
 
 @BOTH_FAMILIES

@@ -23,7 +23,7 @@ SEGMENT = 66_000  # bytes; a packet larger than the bucket never passes, and GSO
 SUBSCRIBERS = 1 << 20
 IDLE_SECONDS = 60  # after which a bucket is forgotten: by then it is full again
 
-_FAMILIES = ((4, "ipv4_addr", "ip saddr"), (6, "ipv6_addr", "ip6 saddr & ffff:ffff:ffff:ffff::"))
+_FAMILIES = ((4, "ipv4_addr", "ip saddr"), (6, "ipv6_addr", f"ip6 saddr & {marks.SUBSCRIBER6}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ ASK = 0x4000_0000  # packet mark: waits for the daemon
 ZONE = 0x3FFF_0000  # packet mark: the zone
 ZONE_SHIFT = 16
 
+SUBSCRIBER6 = "ffff:ffff:ffff:ffff::"  # an IPv6 subscriber is a /64: its hosts change their addresses by the day
+
 # Low bits of the packet mark in `enforce`, beside the zone; there the class is read from the conntrack mark.
 RESPONDER = 0x2  # the zone is the responder's, not the originator's
 

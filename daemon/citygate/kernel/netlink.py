@@ -152,8 +152,8 @@ class Netlink:
         if failed:
             raise KernelError(f"the kernel refused an edit of table {TABLE}: {'; '.join(sorted(set(failed))[:3])}")
 
-    def counters(self, name: str) -> Iterator[tuple[bytes, int, int]]:
-        """(key, packets, bytes) of every element of a counter set."""
+    def elements(self, name: str) -> Iterator[tuple[bytes, int, int]]:
+        """(key, packets, bytes) of every element of a set; 0 where it counts nothing."""
         body = _head() + _text(_LIST_TABLE, TABLE) + _text(_LIST_SET, name)
         for message in self._dump(_GETSETELEM, body):
             for kind, value in _attributes(message, 4):

@@ -18,6 +18,10 @@ TABLE = "citygate"
 # Dynamic sets with a counter an element: they outlive policies and the daemon.
 SHADOW = ("shadow_passed", "shadow_blocked", "shadow_throttled")  # what a rehearsed policy would do otherwise
 COUNTERS = ("passed", "blocked", "throttled", "would_block", *SHADOW, "unfiltered")
+# Zones and subscribers who had a packet refused of late; of IPv6 a /64. Who comes when one is full is left out.
+REFUSED = {"refused4": "ipv4_addr", "refused6": "ipv6_addr"}
+REFUSED_SECONDS = 300
+REFUSED_SIZE = 65536
 # Prefix to zone, twice: the chains read one side, and an edit writes to the other before they go over to it. A look-up
 # meets the tree that a transaction is just changing, and misses intervals (net/netfilter/nft_set_rbtree.c; Linux 6.1
 # and 6.12 let refused packets through at a moved prefix).
@@ -102,6 +106,11 @@ def declarations(sizes: Mapping[str, int]) -> list[str]:
     for name in COUNTERS:
         key = "meta mark" if name == "unfiltered" else "meta mark . ct mark . ct direction"
         lines.append(f"set {name} {{ typeof {key}; size {sizes[name]}; flags dynamic; counter; }}")
+    for name, address in REFUSED.items():
+        lines.append(
+            f"set {name} {{ type mark . {address}; size {REFUSED_SIZE}; flags dynamic,timeout; "
+            f"timeout {REFUSED_SECONDS}s; }}"
+        )
     for name, key in _recent_keys((1, 1)).items():  # a type does not depend on the seeds
         lines.append(
             f"map {name} {{ typeof {_recent_type(name, key)} : meta mark; size 65535; flags dynamic,timeout; "
@@ -273,7 +282,15 @@ def chains(
             _COUNT_UNFILTERED,
         ),
         # No verdict stands behind an `update` in the same rule: a full set ends the rule without a word.
-        "refuse": (f"update @blocked {{ {KEY} }}", f"ct state new {_NAMED} jump keep"),
+        "refuse": (
+            f"update @blocked {{ {KEY} }}",
+            *(
+                f"meta mark & {marks.RESPONDER:#x} {end} update @{name} {{ {_ZONE} . ct {near} {subscriber} }}"
+                for end, near in (("== 0", "original"), ("!= 0", "reply"))
+                for name, subscriber in zip(REFUSED, ("ip saddr", f"ip6 saddr & {marks.SUBSCRIBER6}"), strict=True)
+            ),
+            f"ct state new {_NAMED} jump keep",
+        ),
         "keep": (
             *(f"update @{name} {{ {key} : ct mark }}" for name, key in keys.items() if "other" not in name),
             *(

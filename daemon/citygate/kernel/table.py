@@ -25,8 +25,10 @@ class Counters:
     packets: dict[tuple[int, int, str, str], tuple[int, int]]
     # (zone, cause, passed | dropped, up | down) -> (packets, bytes)
     unfiltered: dict[tuple[int, str, str, str], tuple[int, int]]
-    # counter set -> (elements in it, elements it has room for)
+    # set that packets fill -> (elements in it, elements it has room for)
     fill: dict[str, tuple[int, int]]
+    # (zone, address) of the subscribers who had a packet refused in the last five minutes; of IPv6 the /64's address
+    refused: frozenset[tuple[int, bytes]] = frozenset()
 
 
 class Kernel:
@@ -184,13 +186,13 @@ class Kernel:
         unfiltered: dict[tuple[int, str, str, str], tuple[int, int]] = {}
         fill: dict[str, tuple[int, int]] = {}
         sizes = self._netlink.set_sizes()
-        if not sizes.keys() >= set(skeleton.COUNTERS):
+        if not sizes.keys() >= {*skeleton.COUNTERS, *skeleton.REFUSED}:
             raise KernelError(f"somebody removed table {_ON}: nothing is filtered until a reload makes it again")
         for name in skeleton.COUNTERS:
-            found = list(self._netlink.counters(name))
+            found = list(self._netlink.elements(name))
             for key, seen, size in found:
                 mark = struct.unpack_from("=I", key)[0]
-                zone = (mark & marks.ZONE) >> marks.ZONE_SHIFT
+                zone = _zone(mark)
                 if name == "unfiltered":
                     way = "down" if mark & marks.DOWN else "up"
                     cause = marks.CAUSES[(mark & marks.CAUSE) >> marks.CAUSE_SHIFT]
@@ -200,7 +202,16 @@ class Kernel:
                     way = "up" if bool(mark & marks.RESPONDER) == bool(reply) else "down"
                     add(packets, (zone, class_, name, way), seen, size)
             fill[name] = (len(found), sizes[name])
-        return Counters(packets, unfiltered, fill)
+        refused = set()
+        for name in skeleton.REFUSED:
+            keys = [key for key, _, _ in self._netlink.elements(name)]
+            refused |= {(_zone(struct.unpack_from("=I", key)[0]), key[4:]) for key in keys}
+            fill[name] = (len(keys), sizes[name])
+        return Counters(packets, unfiltered, fill, frozenset(refused))
+
+
+def _zone(mark: int) -> int:
+    return (mark & marks.ZONE) >> marks.ZONE_SHIFT
 
 
 def _other(side: str) -> str:
