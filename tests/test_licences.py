@@ -148,6 +148,15 @@ def test_alike(tmp_path: Path) -> None:
     assert not licences.alike(before, load(tmp_path, REVOKED))
 
 
+def test_who_holds_what_where(tmp_path: Path, moments: tuple[InForce, InForce]) -> None:
+    before, after = moments
+    assert sorted(licences.held(before)) == [("bt", "berlin", "applied"), ("bt", "shenzhen", "applied")]
+    assert sorted(licences.held(after)) == [("bt", "berlin", "applied"), ("bt", "shenzhen", "granted")]
+    only_berlin = load(tmp_path, PROVIDERS.replace("2031-12-31}", "2031-12-31, regions: [berlin]}"))
+    assert sorted(licences.held(only_berlin)) == [("bt", "berlin", "applied"), ("bt", "shenzhen", "none")]
+    assert list(licences.held(sample(tmp_path / "nobody"))) == []
+
+
 def test_when_a_licence_ends(tmp_path: Path) -> None:
     """After its last day on the first clock of those asked about, so Shanghai's."""
     (found,) = licences.ends(load(tmp_path))

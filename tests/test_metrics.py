@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import shutil
-import socket
 import subprocess
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 
 from citygate import metrics
-from citygate.config import Listen
 from citygate.datapath.batch import Queue, Worker
 from citygate.datapath.classifier import Classifier
 from citygate.datapath.endpoints import Shared
@@ -26,6 +23,9 @@ from citygate.inforce import InForce
 from citygate.kernel import Counters, KernelError, QueueStats
 from citygate.lab import netns
 from citygate.licences import Licensed
+from citygate.tracked import Tracked
+from citygate.web.answer import Answer, Request
+from citygate.web.work import Work
 from tests.inforce_samples import licensed_sample, sample
 from tests.namespaces import namespace
 
@@ -44,6 +44,8 @@ def sources(in_force: InForce, counters: Counters | None = None) -> metrics.Sour
         kernel=lambda: counters or Counters({}, {}, {}),
         licensed=dict,
         queues=lambda: {0: QueueStats(5, 2, 3, 100)},
+        tracked=lambda: Tracked(12, 4096),
+        files_changed=lambda: 11.25,
         named=classifier.named_flows,
         classifiers=classifier.counts,
         workers=lambda: workers,
@@ -147,6 +149,8 @@ def test_the_daemon_s_own_figures(in_force: InForce) -> None:
     assert got[key("policy_info", revision=in_force.policy.revision)] == 1
     assert (got[key("policy_regions")], got[key("policy_zones")]) == (2, 3)
     assert got[key("policy_last_reload_timestamp_seconds")] == 12.5
+    assert got[key("policy_files_timestamp_seconds")] == 11.25
+    assert (got[key("conntrack_entries")], got[key("conntrack_limit")]) == (12, 4096)
     assert got["process_open_fds", ()] > 0
 
 
@@ -163,6 +167,9 @@ def test_packets_by_licence_and_when_a_licence_ends(tmp_path: Path) -> None:
     row = Licensed("shenzhen", "bt", "granted", "passed", "up")
     got = scrape(dataclasses.replace(sources(now), licensed=lambda: {row: 7}))
     assert got[key("licensed_packets_total", **row._asdict())] == 7
+    # Berlin's clock is behind, but the licence has long begun there too.
+    for region in ("shenzhen", "berlin"):
+        assert got[key("licence_info", provider="bt", region=region, licence="granted")] == 1
     # The first midnight after 2031-12-31 of a region where the licence is good: Shanghai's is before Berlin's.
     end = datetime(2032, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()
     assert got[key("licence_end_timestamp_seconds", provider="bt")] == end
@@ -196,14 +203,38 @@ def test_a_kernel_that_cannot_be_read_is_counted_and_the_rest_served(
     def forbidden() -> dict[int, QueueStats]:
         raise PermissionError(13, "Permission denied", "/proc/net/netfilter/nfnetlink_queue")
 
-    registry = metrics.registry_of(dataclasses.replace(sources(in_force), kernel=fails, queues=forbidden))
+    def hidden() -> Tracked:
+        raise FileNotFoundError(2, "No such file or directory", "/proc/sys/net/netfilter/nf_conntrack_count")
+
+    broken = dataclasses.replace(sources(in_force), kernel=fails, queues=forbidden, tracked=hidden)
+    registry = metrics.registry_of(broken)
     for scrapes in (1, 2):
         got = samples(generate_latest(registry).decode())
         assert got[key("kernel_read_errors_total", what="counters")] == scrapes
         assert got[key("kernel_read_errors_total", what="queues")] == scrapes
+        assert got[key("kernel_read_errors_total", what="conntrack")] == scrapes
     assert got[key("policy_info", revision=in_force.policy.revision)] == 1
-    assert not any(name in ("citygate_packets_total", "citygate_queue_length_packets") for name, _ in got)
+    missing = {"citygate_packets_total", "citygate_queue_length_packets", "citygate_conntrack_entries"}
+    assert not missing & {name for name, _ in got}
     assert caplog.text.count("table citygate cannot be read: no") == 1
+
+
+def test_unfiltered_packets_are_counted_from_0(in_force: InForce) -> None:
+    """So that the first of them is growth."""
+    one = numbers(in_force)[0][0]
+    counted = Counters({}, {(one, "no_daemon", "passed", "up"): (3, 180)}, {})
+    got = {
+        tuple(dict(labels).values()): value
+        for (name, labels), value in scrape(sources(in_force, counted)).items()
+        if name == "citygate_unfiltered_packets_total"
+    }
+    assert got.pop(("no_daemon", "up", "passed", "shenzhen")) == 3
+    assert set(got.values()) == {0} and len(got) == 2 * 4 * 2 - 1  # regions, causes, directions
+
+
+def test_without_a_policy_file_there_is_no_time_of_a_change(in_force: InForce) -> None:
+    got = scrape(dataclasses.replace(sources(in_force), files_changed=lambda: None))
+    assert key("policy_files_timestamp_seconds") not in got
 
 
 def test_every_count_of_a_classifier_is_served(in_force: InForce) -> None:
@@ -226,40 +257,21 @@ def test_every_count_of_a_worker_is_served(in_force: InForce) -> None:
     assert counts == served | {"packets"}
 
 
-@pytest.fixture(params=["127.0.0.1", "::1"])
-def server(request: pytest.FixtureRequest, in_force: InForce) -> Iterator[metrics.Server]:
-    server = metrics.Server(Listen(request.param, 0), sources(in_force))
-    yield server
-    server.close()
+def ask(sources: metrics.Sources, request: Request) -> Answer:
+    return metrics.page(sources, Work())(request)
 
 
-def test_over_http(server: metrics.Server, in_force: InForce) -> None:
-    with urllib.request.urlopen(f"http://{server.listens}/metrics", timeout=10) as page:
-        assert page.status == 200
-        got = samples(page.read().decode())
-    assert got[key("policy_info", revision=in_force.policy.revision)] == 1
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "reload"])
-def test_nothing_can_be_changed_over_http(server: metrics.Server, method: str) -> None:
-    request = urllib.request.Request(f"http://{server.listens}/metrics", b'{"do": "reload"}', method=method)
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
-    assert (refused.value.code, refused.value.headers["Allow"]) == (405, "OPTIONS,GET")
-    refused.value.close()
-
-
-def test_an_address_in_use(server: metrics.Server, in_force: InForce) -> None:
-    with pytest.raises(OSError, match="Address already in use"):
-        metrics.Server(server.listens, sources(in_force))
-
-
-def test_closing_frees_the_address(in_force: InForce) -> None:
-    first = metrics.Server(Listen("::1", 0), sources(in_force))
-    first.close()
-    with pytest.raises(ConnectionRefusedError), socket.create_connection(first.listens, timeout=10):
-        pass
-    metrics.Server(first.listens, sources(in_force)).close()
+def test_a_scrape_gets_the_format_and_the_encoding_that_it_asks_for(in_force: InForce) -> None:
+    plain = ask(sources(in_force), Request())
+    assert (plain.status, dict(plain.headers)["Content-Type"]) == (200, CONTENT_TYPE_PLAIN_0_0_4)
+    assert samples(plain.body.decode())[key("policy_info", revision=in_force.policy.revision)] == 1
+    packed = ask(sources(in_force), Request(gzip=True))
+    assert dict(packed.headers)["Content-Encoding"] == "gzip"
+    assert samples(gzip.decompress(packed.body).decode()).keys() == samples(plain.body.decode()).keys()
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+    openmetrics = ask(sources(in_force), Request(accept=accept))
+    assert dict(openmetrics.headers)["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert openmetrics.body.endswith(b"# EOF\n")
 
 
 def test_promtool_likes_names_and_help(in_force: InForce, tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ class Figures:
                 classifiers=lambda: {**base.classifiers(), **self.classifiers},
                 workers=lambda: {**base.workers(), **self.workers},
                 latency=base.latency,
+                tracked=base.tracked,
+                files_changed=base.files_changed,
                 events=lambda: self.events,
                 reloads=self.reloads,
             ),

@@ -74,6 +74,16 @@ def watched(directory: Path) -> Iterator[Watched]:
     watched.close()
 
 
+def test_the_newest_change(directory: Path) -> None:
+    assert watch.newest(directory / "none") is None
+    os.utime(directory / "regions" / "shenzhen.yaml", (1000, 1000))
+    assert watch.newest(directory) == 1000
+    (directory / "providers.yaml").write_text("providers: []\n")
+    os.utime(directory / "providers.yaml", (1000, 2000.5))
+    (directory / "regions" / ".shenzhen.yaml.swp").write_text("an editor's")
+    assert watch.newest(directory) == 2000.5
+
+
 def test_a_file_written_in_place(watched: Watched) -> None:
     (watched.directory / "regions" / "shenzhen.yaml").write_text(REGION + "default: drop\n")
     watched.expect_change()

@@ -33,6 +33,9 @@ from citygate.policy.problem import PolicyError, Problem
 from citygate.register import Register, RegisterError
 from citygate.rehearsal import Rehearsal
 from citygate.status import Facts, Status
+from citygate.tracked import tracked
+from citygate.web.server import Server
+from citygate.web.work import Work
 
 FLOWS = 65536  # places in each queue's flow table, which holds only flows not yet named
 K = TypeVar("K")
@@ -223,6 +226,8 @@ class Daemon:
             kernel=self._enforcer.counters,
             licensed=self._enforcer.licensed,
             queues=queue_stats,
+            tracked=tracked,
+            files_changed=lambda: watch.newest(self._settings.policies),
             named=self._named,
             classifiers=lambda: _sum(classifier.counts() for classifier in self._classifiers),
             workers=lambda: _sum(worker.counts() for worker in self._workers),
@@ -234,11 +239,13 @@ class Daemon:
     def _serve_metrics(self) -> config.Listen | None:
         if self._settings.metrics is None:
             return None
+        work = Work()
         try:
-            server = metrics.Server(self._settings.metrics, self._sources)
+            server = Server(self._settings.metrics, {"/metrics": metrics.page(self._sources, work)})
         except OSError as error:
             raise OSError(f"metrics cannot be served on {self._settings.metrics}: {error.strerror}") from error
         self._ending.callback(server.close)
+        self._ending.callback(work.end)  # before: clients may wait for a page
         return server.listens
 
     def _open_control(self) -> Control | None:
@@ -265,7 +272,7 @@ class Daemon:
         status = Status(facts, self._sources)
         return {
             "status": Command(status.status),
-            "counters": Command(status.counters),
+            "counters": Command(status.counters, dict.fromkeys(("region", "service"), str)),
             "events": Command(self._follow, dict.fromkeys(("region", "service", "verdict"), str)),
             "flows": Command(lambda arguments: flows.answer(arguments, self._enforcer.in_force), flows.TAKES),
             "reload": Command(self._reload_asked),

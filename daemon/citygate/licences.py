@@ -16,6 +16,7 @@ from citygate.inforce import InForce
 from citygate.kernel import Counters
 from citygate.kernel.skeleton import SHADOW
 from citygate.policy.evaluate import clock, today
+from citygate.policy.licence import licence as licence_of
 from citygate.policy.model import Licence
 
 
@@ -77,6 +78,13 @@ def _days(now: InForce) -> dict[str, date]:
     """What day it is in each region."""
     days = {timezone: today(timezone, now.at) for timezone in {region.timezone for region in now.policy.regions}}
     return {region.name: days[region.timezone] for region in now.policy.regions}
+
+
+def held(now: InForce) -> Iterator[tuple[str, str, Licence]]:
+    """(provider, region, what its licence is there): every provider of the register in every region."""
+    for region, day in _days(now).items():
+        for provider in now.policy.providers:
+            yield provider.name, region, licence_of(provider, region, day)
 
 
 def ends(now: InForce) -> Iterator[tuple[str, float]]:

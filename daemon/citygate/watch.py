@@ -39,6 +39,11 @@ def fingerprint(directory: Path) -> Fingerprint:
     return found
 
 
+def newest(directory: Path) -> float | None:
+    """When one of these files was last changed, in seconds since 1970 by its own time stamp; None without a file."""
+    return max((changed / 1e9 for *_, changed in fingerprint(directory).values()), default=None)
+
+
 def _identity(directory: Path) -> tuple[int, int] | None:
     try:
         status = directory.stat()

@@ -51,11 +51,11 @@ def packets(gateway: Gateway, region: str = "shenzhen") -> dict[tuple[str, str, 
 
 
 def unfiltered(gateway: Gateway, region: str = "shenzhen") -> dict[tuple[str, str, str], int]:
-    """A region's ``citygate_unfiltered_packets_total``: (cause, outcome, direction) to packets."""
+    """A region's ``citygate_unfiltered_packets_total``: (cause, outcome, direction) to packets, if any."""
     return {
         (has["cause"], has["outcome"], has["direction"]): int(value)
         for (name, labels), value in gateway.metrics().items()
-        if name == "citygate_unfiltered_packets_total" and (has := dict(labels))["region"] == region
+        if name == "citygate_unfiltered_packets_total" and (has := dict(labels))["region"] == region and value
     }
 
 
