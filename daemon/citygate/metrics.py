@@ -335,7 +335,6 @@ def _call(app: WSGIApplication, request: Request) -> Answer:
     environ = {
         "REQUEST_METHOD": "GET",
         "PATH_INFO": "/metrics",
-        "QUERY_STRING": request.query,
         "HTTP_ACCEPT": request.accept,
         "HTTP_ACCEPT_ENCODING": "gzip" if request.gzip else "",
     }
