@@ -1,0 +1,196 @@
+"""HTTP for a few pages: GET and HEAD, one answer a connection.
+
+Whatever a client does, it holds up nobody but itself: one thread each, so many at most, limits on a request and on the
+time for it. When all threads are taken, who has been connected longest without having asked makes room.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any
+
+from citygate.config import Listen
+from citygate.web.answer import Answer, Page, Request
+from citygate.web.work import Ended
+
+CLIENTS = 32  # at one time; each is a thread
+HEAD_BYTES = 16384  # of a request, to the empty line
+HEAD_S = 5.0  # that a client may take to send them
+WRITE_S = 30.0  # that a client may take to receive the answer
+REFUSED_S = 1.0  # that a client may take to read why it got none, before what it still sends cuts it off
+POLL_S = 0.1  # how soon the listening thread notices the end
+
+log = logging.getLogger(__name__)
+
+
+class Server:
+    """Serves ``pages``, by their paths, until closed. Raises OSError when the address cannot be bound."""
+
+    def __init__(self, listen: Listen, pages: Mapping[str, Page]) -> None:
+        server = _Server6 if ":" in listen.address else _Server
+        self._server = server(listen, _Client)
+        self._server.pages = pages
+        self.listens = Listen(*self._server.server_address[:2])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), name="web")
+        self._thread.start()
+
+    def close(self) -> None:
+        """End with every client, also one in the middle of an answer."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.end()
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    allow_reuse_address = True
+    request_queue_size = 4 * CLIENTS
+    pages: Mapping[str, Page]
+    server_address: tuple[str, int]
+
+    def __init__(self, listen: Listen, client: type[BaseHTTPRequestHandler]) -> None:
+        self._lock = threading.Lock()
+        self._clients: dict[socket.socket, bool] = {}  # to whether it has asked; in order of coming
+        super().__init__(listen, client)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            if len(self._clients) >= CLIENTS:
+                self._make_room()
+            full = len(self._clients) >= 2 * CLIENTS  # those sent away may not be gone yet
+            if not full:
+                self._clients[request] = False
+        if full:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+    def _make_room(self) -> None:
+        """Its thread ends at once, and takes it out."""
+        if waiting := next((client for client, asked in self._clients.items() if not asked), None):
+            self._clients[waiting] = True
+            _hang_up(waiting)
+
+    def has_asked(self, request: socket.socket) -> None:
+        with self._lock:
+            self._clients[request] = True
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._clients.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.exception("a client of the metrics port cannot be answered")
+
+    def end(self) -> None:
+        with self._lock:
+            for client in self._clients:
+                _hang_up(client)
+        self.server_close()  # waits for their threads
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _hang_up(client: socket.socket) -> None:
+    with suppress(OSError):  # gone already
+        client.shutdown(socket.SHUT_RDWR)
+
+
+class _Client(BaseHTTPRequestHandler):
+    """One connection, in a thread of its own."""
+
+    server: _Server
+    server_version = "citygate"
+    sys_version = ""
+
+    def handle(self) -> None:
+        try:
+            head = self._head()
+            self.server.has_asked(self.connection)
+            self.connection.settimeout(WRITE_S)
+            self.rfile.close()
+            self.rfile = io.BytesIO(head)
+            self.raw_requestline = self.rfile.readline()
+            if len(head) >= HEAD_BYTES:
+                self.requestline, self.request_version, self.command = "", "HTTP/1.0", ""
+                self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+                self._let_read()
+            elif self.raw_requestline and self.parse_request():  # which tells the client what it does not understand
+                self._answer()
+        except OSError as error:  # gone, or too slow
+            log.debug("a client of the metrics port is dropped: %s", error)
+
+    def _head(self) -> bytes:
+        """To the empty line, as far as that lies within the limit; nothing when the client closes before."""
+        head = b""
+        deadline = time.monotonic() + HEAD_S
+        while not (ends := _head_ends(head)) and len(head) < HEAD_BYTES:
+            self.connection.settimeout(max(0.001, deadline - time.monotonic()))
+            more = self.connection.recv(HEAD_BYTES - len(head))
+            if not more:
+                return b""
+            head += more
+        return head[: ends or HEAD_BYTES]
+
+    def _answer(self) -> None:
+        page = self.server.pages.get(self.path.partition("?")[0])
+        if page is None:
+            found = _plain(HTTPStatus.NOT_FOUND)
+        elif self.command not in ("GET", "HEAD"):
+            found = _plain(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", "GET, HEAD"))
+        else:
+            found = _made(page, Request(self.headers.get("Accept", ""), self._takes_gzip()))
+        self.send_response(found.status)
+        for name, value in (*found.headers, ("Content-Length", str(len(found.body))), ("Connection", "close")):
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(found.body)
+        if found.status != HTTPStatus.OK:
+            self._let_read()
+
+    def _takes_gzip(self) -> bool:
+        takes = self.headers.get("Accept-Encoding", "").split(",")
+        return any(each.partition(";")[0].strip().lower() == "gzip" for each in takes)
+
+    def _let_read(self) -> None:
+        """Take what the client still sends, such as a body: closed before, TCP would reset what is on its way."""
+        self.connection.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + REFUSED_S
+        while (left := deadline - time.monotonic()) > 0:
+            self.connection.settimeout(left)
+            if not self.connection.recv(HEAD_BYTES):
+                break
+
+    def log_message(self, format: str, *args: object) -> None:
+        """A scrape is no event of the daemon."""
+
+
+def _head_ends(head: bytes) -> int:
+    """Where what comes after the empty line begins; 0: it has not come."""
+    return next((at + len(end) for end in (b"\r\n\r\n", b"\n\n") if (at := head.find(end)) >= 0), 0)
+
+
+def _made(page: Page, request: Request) -> Answer:
+    try:
+        return page(request)
+    except Ended:
+        return _plain(HTTPStatus.SERVICE_UNAVAILABLE)
+    except Exception:
+        log.exception("a page of the metrics port cannot be made")
+        return _plain(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _plain(status: HTTPStatus, *headers: tuple[str, str]) -> Answer:
+    return Answer(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), f"{status.phrase}\n".encode())

@@ -1,0 +1,198 @@
+"""HTTP as browsers, Prometheus and people who mean harm speak it, over IPv4 and IPv6."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, suppress
+
+import pytest
+
+from citygate.config import Listen
+from citygate.web import server as web
+from citygate.web.answer import Answer, Request
+from citygate.web.server import Server
+
+PATIENCE = 30.0
+LARGE = b"large" * 4_000_000  # more than sockets hold
+
+
+def tell(request: Request) -> Answer:
+    return Answer(200, (("Content-Type", "text/plain"),), repr(request).encode())
+
+
+def fail(request: Request) -> Answer:
+    raise RuntimeError("this page is broken")
+
+
+PAGES = {"/metrics": tell, "/broken": fail, "/large": lambda request: Answer(200, (), LARGE)}
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    made = Server(Listen(request.param, 0), PAGES)
+    yield made
+    made.close()
+
+
+def get(
+    server: Server, path: str, method: str = "GET", body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """Status and body."""
+    asking = urllib.request.Request(f"http://{server.listens}{path}", body, dict(headers or {}), method=method)
+    try:
+        with urllib.request.urlopen(asking, timeout=PATIENCE) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(server.listens, timeout=PATIENCE)
+
+
+def rest(client: socket.socket) -> bytes:
+    """All that the server sends until it closes."""
+    found = b""
+    while more := client.recv(1 << 20):
+        found += more
+    return found
+
+
+def test_a_page_is_told_what_was_asked(server: Server) -> None:
+    assert get(server, "/metrics?a=b&c") == (200, repr(Request("", False)))
+    headers = {"Accept": "text/plain", "Accept-Encoding": "br, GZIP;q=0.5"}
+    assert get(server, "/metrics", headers=headers) == (200, repr(Request("text/plain", True)))
+
+
+def test_a_head_is_a_get_without_the_body(server: Server) -> None:
+    with closing(http.client.HTTPConnection(*server.listens, timeout=PATIENCE)) as client:
+        client.request("HEAD", "/metrics")
+        answer = client.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.headers["Content-Length"]) == len(repr(Request()))
+
+
+@pytest.mark.parametrize("path", ["/", "/metric", "/metrics/", "/../metrics", "/favicon.ico"])
+def test_other_paths_are_not_found(server: Server, path: str) -> None:
+    assert get(server, path) == (404, "Not Found\n")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "reload"])
+def test_nothing_can_be_changed(server: Server, method: str) -> None:
+    request = urllib.request.Request(f"http://{server.listens}/metrics", b'{"do": "reload"}', method=method)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=PATIENCE)
+    assert (refused.value.code, refused.value.headers["Allow"]) == (405, "GET, HEAD")
+    refused.value.close()
+
+
+def test_a_body_too_large_to_be_read_at_once_hinders_no_answer(server: Server) -> None:
+    assert get(server, "/metrics", "POST", b"x" * 200_000) == (405, "Method Not Allowed\n")
+
+
+def test_a_page_that_fails(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    assert get(server, "/broken") == (500, "Internal Server Error\n")
+    assert "this page is broken" in caplog.text
+    assert get(server, "/metrics")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"\r\n\r\n", b""),
+        (b"nonsense\r\n\r\n", b"Error code: 400"),
+        (b"GET / HTTP/9.9\r\n\r\n", b"Error code: 505"),
+        (b"GET /metrics HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", b"HTTP/1.0 431 "),
+        (b"GET /" + b"a" * 1_000_000, b"HTTP/1.0 431 "),
+        (b"GET /metrics HTTP/1.1\r\na: " + b"b" * 1_000_000 + b"\r\n\r\n", b"HTTP/1.0 431 "),
+        (b"GET /metrics HTTP/1.1\r\nAccept: \xff\x00\r\n\r\n", b"HTTP/1.0 200 "),
+        (b"GET /metrics HTTP/1.1\n\n", b"HTTP/1.0 200 "),
+    ],
+    ids=["empty", "nonsense", "version", "headers", "path", "header", "bytes", "line feeds"],
+)
+def test_odd_requests(server: Server, head: bytes, status: bytes) -> None:
+    with connect(server) as client:
+        client.sendall(head)
+        got = rest(client)
+        assert status in got and bool(got) == bool(status)
+    assert get(server, "/metrics")[0] == 200
+
+
+def test_requests_in_pieces(server: Server) -> None:
+    with connect(server) as client:
+        for byte in b"GET /metrics HTTP/1.1\r\n\r\n":
+            client.sendall(bytes([byte]))
+        assert rest(client).startswith(b"HTTP/1.0 200 ")
+
+
+def test_a_slow_request_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "HEAD_S", 0.5)
+    begun = time.monotonic()
+    with connect(server) as client:
+        client.settimeout(0.1)
+        while time.monotonic() < begun + PATIENCE:  # a byte now and then, and never an end
+            try:
+                client.sendall(b"a")
+                if not client.recv(1):
+                    break
+            except TimeoutError:
+                pass
+            except OSError:  # closed
+                break
+        assert 0.5 <= time.monotonic() - begun < PATIENCE
+
+
+def test_a_slow_reader_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "WRITE_S", 0.5)
+    with connect(server) as client:
+        client.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+        time.sleep(1.5)
+        with suppress(ConnectionResetError):
+            assert len(rest(client)) < len(LARGE)
+    assert get(server, "/metrics")[0] == 200
+
+
+def test_many_who_ask_nothing_keep_nobody_out(server: Server) -> None:
+    with ExitStack() as clients:
+        for _ in range(5 * web.CLIENTS):
+            clients.enter_context(connect(server))
+        for _ in range(3):
+            assert get(server, "/metrics")[0] == 200
+
+
+def test_who_is_being_answered_is_not_sent_away(server: Server) -> None:
+    with connect(server) as first:
+        first.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+        assert first.recv(4)  # the answer has begun
+        with ExitStack() as clients:
+            for _ in range(3 * web.CLIENTS):
+                clients.enter_context(connect(server))
+            assert get(server, "/metrics")[0] == 200
+        assert rest(first).endswith(LARGE)
+
+
+def test_closing_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Server(Listen("::1", 0), PAGES)
+    with connect(made) as silent, connect(made) as slow:
+        slow.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+        assert slow.recv(4)
+        begun = time.monotonic()
+        made.close()
+        assert time.monotonic() - begun < web.HEAD_S
+        assert silent.recv(1) == b""
+    with pytest.raises(ConnectionRefusedError), connect(made):
+        pass
+    again = Server(made.listens, PAGES)
+    assert get(again, "/metrics")[0] == 200
+    again.close()
+
+
+def test_an_address_in_use(server: Server) -> None:
+    with pytest.raises(OSError, match="Address already in use"):
+        Server(server.listens, PAGES)
