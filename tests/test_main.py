@@ -21,6 +21,7 @@ from scapy.utils import wrpcap
 
 from citygate.__main__ import GROUPS, commands
 from citygate.lab import netns
+from tests.conftest import ROOT
 from tests.inforce_samples import SHENZHEN, write_policy
 from tests.namespaces import namespace
 
@@ -158,3 +159,21 @@ def test_teardown_says_what_it_did_and_may_be_repeated() -> None:
         left = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
     assert "citygate" not in left.stdout
     assert "table inet other" in left.stdout
+
+
+@pytest.mark.parametrize("command", [["version"], ["services", "--json"], ["check", ROOT / "policies"]], ids=str)
+def test_output_that_cannot_be_written_is_said(command: list[str | Path]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "citygate", *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "the output cannot be written: No space left on device\n")
+
+
+def test_a_reader_that_has_had_enough_is_no_trouble() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "citygate", "services", "--json"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")

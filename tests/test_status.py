@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from citygate import config, metrics, status
+from citygate.control import Refused
 from citygate.inforce import InForce
 from citygate.kernel import Counters, KernelError, QueueStats
 from citygate.metrics import Refusal, Sources
@@ -237,3 +238,25 @@ def test_counters(figures: Figures) -> None:
     figures.kernel = KernelError("gone")
     with pytest.raises(KernelError):
         list(figures.status.counters({}))
+
+
+def test_counters_of_one_region_or_service(figures: Figures) -> None:
+    (one, _), beijing, skypeout = numbers(figures.in_force)
+    packets = {
+        (one, skypeout, "blocked", "up"): (1, 10),
+        (beijing, skypeout, "passed", "up"): (2, 20),
+        (one, 0, "passed", "up"): (4, 40),
+    }
+    figures.kernel = Counters(packets, {}, {})
+
+    def seen(**wanted: str) -> list[int]:
+        return sorted(row["packets"] for row in figures.status.counters(wanted) if row)
+
+    assert seen(region="shenzhen") == [1, 4]
+    assert seen(region="shenzhen", service="skypeout") == [1]
+    assert seen(service="") == [4]
+    assert seen(region="") == []
+    with pytest.raises(Refused, match="no region `shenzen`, did you mean `shenzhen`"):
+        seen(region="shenzen")
+    with pytest.raises(Refused, match="no service `skipeout`, did you mean `skypeout`"):
+        seen(service="skipeout")

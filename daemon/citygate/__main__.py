@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.metadata
+import os
 import sys
 from pathlib import Path
 
@@ -25,6 +27,7 @@ SOCKET = click.option(
     show_default=True,
     help="Of the daemon.",
 )
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE)  # of standard output
 # Groups of commands that live elsewhere: name to module, which has the group under the same name.
 GROUPS = {"lab": "citygate.lab.cli"}
 
@@ -331,7 +334,18 @@ def version() -> None:
 
 def main() -> None:
     """The `citygate` program."""
-    commands(prog_name="citygate")
+    try:
+        try:
+            commands(prog_name="citygate")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer goes nowhere at exit
+        if error.errno != errno.EPIPE:  # whoever read has had enough
+            print(f"the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

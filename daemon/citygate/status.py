@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from citygate import config, totals
-from citygate.control import Answer, Item
+from citygate.control import Answer, Item, known
 from citygate.kernel import Counters, KernelError, QueueStats, probe, skeleton
 from citygate.metrics import Sources
 
@@ -92,9 +92,21 @@ class Status:
         self._last: _Look | None = None
 
     def counters(self, arguments: Mapping[str, Any]) -> Answer:
-        """One item a row of ``citygate_packets_total``. Raises KernelError."""
-        for key, (packets, size) in sorted(totals.packets(self._from.kernel(), self._from.in_force()).items()):
-            yield key._asdict() | {"packets": packets, "bytes": size}
+        """One item a row of ``citygate_packets_total``, if asked for, of one region or service.
+
+        Raises KernelError, Refused.
+        """
+        now = self._from.in_force()
+        names = {
+            "region": {"", *now.regions.values(), *(region.name for region in now.policy.regions)},
+            "service": {"", *now.names.catalogue.services, *(name.service for name in now.classes.values())},
+        }
+        for what, name in arguments.items():
+            known(what, name, names[what])
+        for key, (packets, size) in sorted(totals.packets(self._from.kernel(), now).items()):
+            row = key._asdict()
+            if arguments.items() <= row.items():
+                yield row | {"packets": packets, "bytes": size}
         return None
 
     def status(self, arguments: Mapping[str, Any]) -> Answer:

@@ -70,6 +70,12 @@ def test_once_for_programs(gateway: StartGateway, traffic: Traffic, family: int)
     assert told["reset"] is False
 
 
+def test_names_there_are_not(gateway: StartGateway, capsys: pytest.CaptureFixture[str]) -> None:
+    running = gateway({"shenzhen": WATCHED})
+    assert top(running.control, 0.1, region="shenzen", once=True) == 1
+    assert capsys.readouterr().err == "no region `shenzen`, did you mean `shenzhen`?\n"
+
+
 def test_a_table_that_is_made_again(gateway: StartGateway, traffic: Traffic) -> None:
     running = gateway({"shenzhen": WATCHED})
     call = traffic.call("skypeout", "shenzhen")

@@ -49,13 +49,15 @@ def counting(place: Path, moving: Callable[[int], Mapping[tuple[str, str, str, s
             packets[key] = packets.get(key, 1000) + more
         looks += 1
         for (region, service, verdict, direction), seen in packets.items():
-            yield {
+            row = {
                 "region": region, "service": service, "provider": "", "verdict": verdict, "direction": direction,
                 "packets": seen, "bytes": seen * BYTES[service],
             }  # fmt: skip
+            if arguments.items() <= row.items():
+                yield row
         return None
 
-    with answering(place, {"counters": Command(answer)}):
+    with answering(place, {"counters": Command(answer, dict.fromkeys(("region", "service"), str))}):
         yield
 
 

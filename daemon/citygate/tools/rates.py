@@ -52,9 +52,9 @@ class Rates:
         return Rates(self.seconds, tuple(row for row in self.rows if wanted(row)), self.reset)
 
 
-def look(socket: Path) -> Look:
-    """Ask the daemon. Raises AskError."""
-    items = list(ask(socket, "counters", patience=PATIENCE_S))
+def look(socket: Path, region: str | None = None, service: str | None = None) -> Look:
+    """Ask the daemon for all counters, or those of a region or a service. Raises AskError."""
+    items = list(ask(socket, "counters", patience=PATIENCE_S, region=region, service=service))
     return Look(time.monotonic(), counts(items))
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -119,19 +120,17 @@ def top(
 ) -> int:
     """Show rates every ``interval`` seconds until told to end, or ``once``. Gives 1 when no daemon answers.
 
-    ``region`` and ``service``: only these, by their whole names. On a terminal it waits for a daemon to come back.
+    ``region`` and ``service``: only these, by their whole names; 1 for one there is not. On a terminal it waits for a
+    daemon to come back.
     """
 
-    def measure(before: Look, after: Look) -> Rates:
-        found = rates(before, after)
-        return found.only(lambda row: region in (None, row.region) and service in (None, row.service))
-
+    ask = partial(look, socket, region, service)
     try:
-        before = look(socket)
+        before = ask()
         if once or as_json or not _can_draw(out):
-            _print(socket, interval, before, measure, View(sort), once, as_json, out)
+            _print(ask, interval, before, View(sort), once, as_json, out)
         else:
-            _draw(socket, interval, before, measure, View(sort))
+            _draw(ask, interval, before, View(sort))
     except AskError as error:
         print(error, file=sys.stderr)
         return 1
@@ -146,10 +145,9 @@ def _can_draw(out: TextIO | None) -> bool:
 
 
 def _print(
-    socket: Path,
+    ask: Callable[[], Look],
     interval: float,
     before: Look,
-    measure: Callable[[Look, Look], Rates],
     view: View,
     once: bool,
     as_json: bool,
@@ -158,8 +156,8 @@ def _print(
     page = console(out)
     while True:
         time.sleep(interval)
-        after = look(socket)
-        found = measure(before, after)
+        after = ask()
+        found = rates(before, after)
         if as_json:
             print(json.dumps(as_object(found, view)), file=out, flush=True)
         else:
@@ -171,9 +169,7 @@ def _print(
         before = after
 
 
-def _draw(
-    socket: Path, interval: float, before: Look | None, measure: Callable[[Look, Look], Rates], view: View
-) -> None:
+def _draw(ask: Callable[[], Look], interval: float, before: Look | None, view: View) -> None:
     found = Rates(0.0, ())
     problem = "measuring"
     page = Console(highlight=False)
@@ -189,13 +185,13 @@ def _draw(
                 continue
             due = time.monotonic() + interval
             try:
-                after = look(socket)
+                after = ask()
             except AskError as error:
                 before, problem = None, str(error)
                 continue
             problem = "" if before else "measuring"
             if before and not view.paused:
-                found = measure(before, after)
+                found = rates(before, after)
             before = after
 
 
