@@ -21,7 +21,6 @@ from scapy.utils import wrpcap
 
 from citygate.__main__ import GROUPS, commands
 from citygate.lab import netns
-from tests.conftest import ROOT
 from tests.inforce_samples import SHENZHEN, write_policy
 from tests.namespaces import namespace
 
