@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import socket
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from citygate.catalogue.load import builtin
+from citygate.control import Answer, Command
+from citygate.policy.load import load
 from citygate.review.diff import DIFFERENT, SAME, TROUBLE, Options, diff
+from tests.answering import answering
 from tests.capture.recording import record
 from tests.policy.directory import write
 from tests.review.test_replay import FAR, FAR_6, HOME, HOME_6, PROVIDERS, SHENZHEN, WEDNESDAY
@@ -114,23 +116,19 @@ def test_flows_get_the_names_of_each_policy(old: Path, tmp_path: Path) -> None:
 
 
 @contextmanager
-def daemon(place: Path, items: Iterable[dict[str, Any]]) -> Iterator[Path]:
-    """What a daemon says on its control socket (docs/control.md) to whoever asks for its flows, once."""
-    answer = [*({"item": item} for item in items), {"done": {}}]
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(place))
-        listening.listen()
+def daemon(place: Path, items: Iterable[dict[str, Any]], revision: str) -> Iterator[Path]:
+    """What a daemon says on its control socket (docs/control.md) to whoever asks for its flows."""
 
-        def serve() -> None:
-            connection, _ = listening.accept()
-            with connection, connection.makefile("rwb") as lines:
-                assert json.loads(lines.readline())["do"] == "flows"
-                lines.write(b"".join(json.dumps(line).encode() + b"\n" for line in answer))
+    def flows(arguments: Mapping[str, Any]) -> Answer:
+        yield from items
+        return None
 
-        thread = threading.Thread(target=serve)
-        thread.start()
+    def status(arguments: Mapping[str, Any]) -> Answer:
+        yield {"policy": {"revision": revision}}
+        return None
+
+    with answering(place, {"flows": Command(flows), "status": Command(status)}):
         yield place
-        thread.join()
 
 
 def item(service: str, source: str, destination: str, provider: str = "", proto: str = "udp") -> dict[str, Any]:
@@ -140,9 +138,8 @@ def item(service: str, source: str, destination: str, provider: str = "", proto:
 
 
 def live(old: Path, new: Path, *items: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-    with daemon(new / "control.sock", items) as place:
+    with daemon(new / "control.sock", items, load(old, builtin()).policy.revision) as place:
         status, found = told(old, new, live=place)
-    (new / "control.sock").unlink()
     assert found["flows"] == len(items)
     return status, found["changes"]
 
@@ -169,6 +166,16 @@ def test_a_gateways_flows_get_the_names_of_each_policy(old: Path, tmp_path: Path
     gone = directory(tmp_path / "gone", WITHOUT_BT, NOBODY)
     _, changes = live(old, gone, by_network, by_host, item("openvpn", HOME, FAR))
     assert [(change["before"]["provider"], change["after"]["provider"]) for change in changes] == [("bt", "")] * 2
+
+
+def test_another_policy_than_the_one_in_force_is_said(
+    old: Path, new: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    revision = load(old, builtin()).policy.revision
+    for in_force, said in ((revision, ""), ("abc", f"{old} is policy {revision}, and abc is in force: it is compared")):
+        with daemon(tmp_path / "control.sock", [], in_force) as place:
+            assert diff(old, new, Options(live=place)) == SAME
+        assert capsys.readouterr().err.startswith(said)
 
 
 @pytest.mark.parametrize(

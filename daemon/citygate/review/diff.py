@@ -53,6 +53,8 @@ def diff(old: Path, new: Path, options: Options, as_json: bool = False, out: Tex
         both = load(old, builtin()), load(new, builtin())
         at: Moment = datetime.now(UTC).replace(microsecond=0) if options.at is None else parse_moment(options.at)
         found: diff_flows.Flows | diff_pairs.Pairs
+        if options.live:
+            _tell_if_other(options.live, old, both[0].policy.revision)
         if options.live or options.captures:
             flows = list(_live(options.live, both) if options.live else _captured(options, both))
             found = diff_flows.Flows(tuple(changed(flows, Judge(both[0], at), Judge(both[1], at))), len(flows))
@@ -78,6 +80,14 @@ def _captured(options: Options, both: Both) -> Iterator[Observed]:
     after = before if alike else Reader(new, moves).every(options.captures)
     for one, same in zip(before, after, strict=True):
         yield Observed(one.originator, one.responder, (one.name, same.name))
+
+
+def _tell_if_other(socket: Path, old: Path, revision: str) -> None:
+    """Say so where the gateway goes by another policy than the old one. Raises AskError."""
+    (status,) = ask(socket, "status")
+    in_force = status["policy"]["revision"]
+    if in_force != revision:
+        print(f"{old} is policy {revision}, and {in_force} is in force: it is compared all the same", file=sys.stderr)
 
 
 def _live(socket: Path, both: Both) -> Iterator[Observed]:
