@@ -224,6 +224,55 @@ def test_lengths_that_may_not_be_read(figures: Figures) -> None:
     assert told["wrong"] == ["the queues' lengths cannot be read (Permission denied). Give the daemon root's group"]
 
 
+def glance(figures: Figures) -> dict[str, Any]:
+    return figures.status.glance()[0]
+
+
+def test_a_glance_waits_for_nothing(figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", None)
+    told, kernel = figures.status.glance()
+    assert kernel is figures.kernel
+    assert told["rates"] is None
+    assert {**told, "daemon": 0, "policy": 0} == {**glance(figures), "daemon": 0, "policy": 0, "rates": None}
+
+
+def test_glances_show_for_a_while_what_went_wrong(figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
+    glance(figures)
+    figures.workers |= {"overruns": 7, "packets": 1000}
+    for _ in range(3):
+        time.sleep(0.2)
+        told = glance(figures)
+        assert "times a queue's socket was full: 7. " in told["wrong"][0]
+        assert told["rates"]["packets_per_s"] == pytest.approx(1000 / told["rates"]["over_s"], rel=0.02)
+    monkeypatch.setattr(status, "RECENT_S", 0.5)
+    deadline = time.monotonic() + 30
+    while glance(figures)["wrong"]:
+        assert time.monotonic() < deadline
+        time.sleep(status.SPAN_S)
+
+
+def test_glances_without_end_keep_few_looks(figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "SPAN_S", 1000.0)
+    for _ in range(50):
+        glance(figures)
+    assert len(figures.status._recent) == 1
+
+
+def test_glances_are_nothing_to_who_asks_for_the_status(figures: Figures) -> None:
+    figures.ask()
+    figures.workers["overruns"] = 7
+    time.sleep(status.SPAN_S)
+    glance(figures)
+    assert len(figures.wrong()) == 1
+
+
+def test_a_glance_at_a_table_that_is_gone(figures: Figures) -> None:
+    glance(figures)
+    figures.kernel = KernelError("somebody removed it")
+    told, kernel = figures.status.glance()
+    assert (told["wrong"], kernel) == (["somebody removed it"], None)
+
+
 def test_counters(figures: Figures) -> None:
     (one, two), _, skypeout = numbers(figures.in_force)
     figures.kernel = Counters(

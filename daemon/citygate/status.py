@@ -1,4 +1,4 @@
-"""What a running daemon tells of itself over the control socket: `status`, with what is wrong, and `counters`.
+"""What a running daemon tells of itself: `status`, with what is wrong and what to do, and `counters`.
 
 Counts that grow are looked at since the last time anybody asked, or over the last second.
 """
@@ -22,6 +22,7 @@ from citygate.metrics import Sources
 
 SPAN_S = 1.0  # at least, between two looks at what grows
 STALE_S = 600.0  # a look older than this tells nothing about now
+RECENT_S = 60.0  # how long the status page, which asks all the time, shows what went wrong
 NEARLY_FULL = 0.9
 
 # Counts that should stand still, and what to say and do when they do not.
@@ -69,16 +70,7 @@ class _Look:
     packets: int
     named: int
     losses: Mapping[str, int]
-    kernel: Counters | str  # or why it cannot be read
-
-    @property
-    def unfiltered(self) -> Counter[str]:
-        """Packets by cause."""
-        by_cause: Counter[str] = Counter()
-        if isinstance(self.kernel, Counters):
-            for (_, cause, _, _), (packets, _) in self.kernel.unfiltered.items():
-                by_cause[cause] += packets
-        return by_cause
+    unfiltered: Mapping[str, int] | None  # packets by cause; None: the kernel could not be read
 
 
 class Status:
@@ -90,6 +82,7 @@ class Status:
         self._started = time.monotonic()
         self._nft = probe.versions()["nft"]
         self._last: _Look | None = None
+        self._recent: list[_Look] = []  # of ``glance``, oldest first
 
     def counters(self, arguments: Mapping[str, Any]) -> Answer:
         """One item a row of ``citygate_packets_total``, if asked for, of one region or service.
@@ -111,9 +104,31 @@ class Status:
 
     def status(self, arguments: Mapping[str, Any]) -> Answer:
         """One item; ``wrong`` in it has sentences for people, and is empty when all is well."""
-        before, now = self._looks()
+        before = self._last
+        if before is None or not SPAN_S <= time.monotonic() - before.time <= STALE_S:
+            before, _ = self._look()
+            time.sleep(SPAN_S)
+        now, kernel = self._look()
+        self._last = now
+        yield self._told(before, now, kernel)
+        return None
+
+    def glance(self) -> tuple[Item, Counters | None]:
+        """The same without a wait, over the last ``RECENT_S`` seconds, and the counters that were read for it.
+
+        ``rates`` is null when nobody has looked within them. For one thread at a time.
+        """
+        now, kernel = self._look()
+        self._recent = [look for look in self._recent if now.time - look.time <= RECENT_S]
+        before = self._recent[0] if self._recent else now
+        if not self._recent or now.time - self._recent[-1].time >= SPAN_S:
+            self._recent.append(now)
+        return self._told(before, now, kernel), kernel if isinstance(kernel, Counters) else None
+
+    def _told(self, before: _Look, now: _Look, kernel: Counters | str) -> Item:
+        """``kernel``: as read for the look ``now``, or why it cannot be."""
         queues, unread = self._queues()
-        yield {
+        return {
             "daemon": {
                 "pid": os.getpid(),
                 "version": importlib.metadata.version("citygate"),
@@ -128,24 +143,15 @@ class Status:
             "policy": self._policy(),
             "refused": self._refused(),
             "queues": [self._queue(number, queues) for number in self._facts.queues.numbers],
-            "rates": _rates(before, now),
-            **_kernel_figures(now),
-            "before_naming": self._before_naming(now),
+            "rates": None if before is now else _rates(before, now),
+            **_kernel_figures(kernel),
+            "before_naming": _before_naming(kernel),
             "flow_table": {"places": self._facts.flows} | self._flows(),
-            "wrong": [*unread, *self._wrong(before, now, queues)],
+            "wrong": [*unread, *self._wrong(before, now, kernel, queues)],
         }
-        return None
 
-    def _looks(self) -> tuple[_Look, _Look]:
-        """Then and now; then is the last asker's look, or one taken now and a second waited."""
-        before = self._last
-        if before is None or not SPAN_S <= time.monotonic() - before.time <= STALE_S:
-            before = self._look()
-            time.sleep(SPAN_S)
-        self._last = now = self._look()
-        return before, now
-
-    def _look(self) -> _Look:
+    def _look(self) -> tuple[_Look, Counters | str]:
+        """And the kernel's counters, or why they cannot be read."""
         workers, classifiers = self._from.workers(), self._from.classifiers()
         counts = Counter(workers) + Counter(classifiers) + Counter(self._from.events())
         kernel: Counters | str
@@ -153,13 +159,14 @@ class Status:
             kernel = self._from.kernel()
         except (KernelError, OSError) as error:
             kernel = str(error)
-        return _Look(
+        look = _Look(
             time=time.monotonic(),
             packets=workers["packets"],
             named=sum(self._from.named().values()) + classifiers["tally_overflow"],
             losses={name: counts[name] for name in _LOSSES},
-            kernel=kernel,
+            unfiltered=None if isinstance(kernel, str) else _by_cause(kernel),
         )
+        return look, kernel
 
     def _policy(self) -> Item:
         policy, loaded = self._from.in_force(), self._from.reloads.last_time
@@ -198,31 +205,28 @@ class Status:
             "length": self._facts.queues.length,
         }
 
-    def _before_naming(self, now: _Look) -> int | None:
-        if isinstance(now.kernel, str):
-            return None
-        return sum(totals.before_naming(totals.packets(now.kernel, self._from.in_force())).values())
-
     def _flows(self) -> Item:
         counts = self._from.classifiers()
         return {"asking": counts["flows_asking"], "named": counts["flows_named_waiting"]}
 
-    def _wrong(self, before: _Look, now: _Look, queues: Mapping[int, QueueStats] | None) -> Iterator[str]:
+    def _wrong(
+        self, before: _Look, now: _Look, kernel: Counters | str, queues: Mapping[int, QueueStats] | None
+    ) -> Iterator[str]:
         if (refusal := self._from.reloads.refusal) is not None:
             yield (
                 f"the last reload was refused ({refusal.why}), so an earlier policy is in force. Mend the files; a "
                 "change is taken by itself"
             )
-        if isinstance(now.kernel, str):
-            yield now.kernel
+        if isinstance(kernel, str):
+            yield kernel
         for number in self._facts.queues.numbers:
             if queues is not None and number not in queues:
                 yield f"queue {number} is not bound, so nobody names its flows. Restart the daemon"
         yield from _grown(_LOSSES, before.losses, now.losses)
-        if not isinstance(before.kernel, str):
+        if before.unfiltered is not None and now.unfiltered is not None:
             yield from _grown(_UNFILTERED, before.unfiltered, now.unfiltered)
-        if isinstance(now.kernel, Counters):
-            for name, (used, room) in now.kernel.fill.items():
+        if isinstance(kernel, Counters):
+            for name, (used, room) in kernel.fill.items():
                 if used >= NEARLY_FULL * room:
                     yield (_CROWDED if name in skeleton.REFUSED else _FULL).format(name=name, used=used, room=room)
 
@@ -242,12 +246,19 @@ def _rates(before: _Look, now: _Look) -> Item:
     }
 
 
-def _kernel_figures(now: _Look) -> Item:
+def _by_cause(kernel: Counters) -> Counter[str]:
+    packets: Counter[str] = Counter()
+    for (_, cause, _, _), (seen, _) in kernel.unfiltered.items():
+        packets[cause] += seen
+    return packets
+
+
+def _kernel_figures(kernel: Counters | str) -> Item:
     """Null where the kernel cannot be read; ``wrong`` says why."""
-    if isinstance(now.kernel, str):
+    if isinstance(kernel, str):
         return {"unfiltered": None, "counter_sets": None}
     counted: Counter[tuple[str, str]] = Counter()
-    for (_, cause, outcome, _), (packets, _) in now.kernel.unfiltered.items():
+    for (_, cause, outcome, _), (packets, _) in kernel.unfiltered.items():
         counted[cause, outcome] += packets
     return {
         "unfiltered": [
@@ -255,9 +266,18 @@ def _kernel_figures(now: _Look) -> Item:
             for (cause, outcome), packets in sorted(counted.items())
         ],
         "counter_sets": [
-            {"set": name, "used": used, "room": room} for name, (used, room) in sorted(now.kernel.fill.items())
+            {"set": name, "used": used, "room": room} for name, (used, room) in sorted(kernel.fill.items())
         ],
     }
+
+
+def _before_naming(kernel: Counters | str) -> int | None:
+    """As ``totals.before_naming``, of all regions together."""
+    if isinstance(kernel, str):
+        return None
+    return sum(
+        seen for (_, class_, verdict, _), (seen, _) in kernel.packets.items() if (class_, verdict) == (0, "passed")
+    )
 
 
 def _moment(seconds: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from citygate.control import Answer, Command
-from citygate.tools.status import ago, status
+from citygate.tools.status import status
 from tests.answering import answering
 
 HEALTHY: dict[str, Any] = {
@@ -102,14 +102,6 @@ def test_no_daemon(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status(tmp_path / "none.sock", True) == 1
     out, err = capsys.readouterr()
     assert err == "" and json.loads(out)["wrong"][0].startswith("the daemon is not running")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0 s"), (119.9, "120 s"), (120, "2 min"), (7199, "120 min"), (7200, "2 h"), (172_800, "2 days")],
-)
-def test_ago(seconds: float, text: str) -> None:
-    assert ago(seconds) == text
 
 
 def test_a_rehearsal_is_told(tmp_path: Path) -> None:
