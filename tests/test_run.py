@@ -27,7 +27,7 @@ def offered() -> list[str]:
 def test_help_names_every_command() -> None:
     text = RUN.read_text()
     cases = re.findall(r"^([a-z]+)(?: \| [^)]*)?\)", text[text.rindex("case $command in") :], re.MULTILINE)
-    assert {"demo", "test", "check", "bench", "accuracy", "setup", "help"} <= set(cases)
+    assert {"demo", "test", "check", "bench", "accuracy", "deb", "setup", "help"} <= set(cases)
     assert sorted(set(offered())) == sorted(cases)
 
 
@@ -49,7 +49,7 @@ def test_unknown_command_is_refused_with_the_help() -> None:
 
 
 @pytest.mark.usefixtures("root")
-@pytest.mark.parametrize("command", ["demo", "test", "bench"])
+@pytest.mark.parametrize("command", ["demo", "test", "bench", "deb"])
 def test_what_needs_root_says_so_before_it_does_anything(command: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
