@@ -36,6 +36,7 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
     assert got.control == config.Control(socket=Path("/run/citygate/control.sock"), group="citygate")
     assert got.state == Path("/var/lib/citygate")
     assert (got.events.to, got.events.sample, got.events.rate) == ("journal", 1, 1000)
+    assert got.on_stop == "remove"
 
 
 def test_everything_given(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_everything_given(tmp_path: Path) -> None:
         tmp_path,
         "policies: /etc/citygate/policies\nqueues: {first: 3, count: 4, length: 1024}\nmetrics: '[2001:db8::1]:9000'\n"
         "control: {socket: run/ask.sock, group: operators}\nstate: state\n"
-        "events: {to: logs/events.json, sample: 10, rate: 50}\n",
+        "events: {to: logs/events.json, sample: 10, rate: 50}\non_stop: keep\n",
     )
     assert got.policies == Path("/etc/citygate/policies")
     assert (got.queues.numbers, got.queues.length) == (range(3, 7), 1024)
@@ -52,6 +53,7 @@ def test_everything_given(tmp_path: Path) -> None:
     assert got.control == config.Control(socket=tmp_path / "run" / "ask.sock", group="operators")
     assert got.state == tmp_path / "state"
     assert (got.events.to, got.events.sample, got.events.rate) == (tmp_path / "logs" / "events.json", 10, 50)
+    assert got.on_stop == "keep"
 
 
 @pytest.mark.parametrize("word", ["off", "'off'", "Off", "false"])
@@ -123,7 +125,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
 )
-keys = st.sampled_from(["policies", "queues", "metrics", "control", "state", "events"])
+keys = st.sampled_from(sorted(Config.model_fields))
 
 
 @given(st.dictionaries(keys, values))

@@ -63,6 +63,31 @@ def test_check(tmp_path: Path) -> None:
     assert f"{tmp_path}/bad/regions/shenzhen.yaml:8:1: " in bad.stderr
 
 
+def test_check_of_a_configuration(tmp_path: Path) -> None:
+    """As its unit does before a start."""
+    write_policy(tmp_path / "policies", shenzhen=SHENZHEN)
+    file = tmp_path / "citygate.yaml"
+    file.write_text("policies: policies\n")
+    good = citygate("check", "--quiet", "--config", file)
+    assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
+    assert "shenzhen" in citygate("check", "--config", file).stdout
+    region = tmp_path / "policies" / "regions" / "shenzhen.yaml"
+    region.write_text(SHENZHEN + "xyz: 1\n")
+    bad = citygate("check", "--quiet", "--config", file)
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert bad.stderr.startswith(f"{region}:8:1: ")
+    file.write_text("policies: policies\non_stop: leave\n")
+    bad = citygate("check", "--quiet", "--config", file)
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert bad.stderr == f"{file}:2:10: `on_stop`: 'leave' is not remove or keep\n"
+
+
+def test_check_is_of_one_thing(tmp_path: Path) -> None:
+    done = citygate("check", tmp_path, "--config", tmp_path / "citygate.yaml")
+    assert done.returncode == 2
+    assert "name a policy directory, or a daemon's configuration with --config" in done.stderr
+
+
 def test_check_loads_nothing_compiled(tmp_path: Path) -> None:
     # An editor or a CI job may check a policy where nothing was built.
     code = "import sys; from citygate.__main__ import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"

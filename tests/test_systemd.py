@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,8 +14,15 @@ from pathlib import Path
 import pytest
 
 from citygate import systemd
+from tests.conftest import ROOT
 
-UNIT = Path(__file__).resolve().parent.parent / "systemd" / "citygate.service"
+UNIT = ROOT / "systemd" / "citygate.service"
+UNITS = [UNIT, UNIT.with_name("citygate@.service")]
+EXPOSURE = 15  # tenths, of at most 100
+EXECS = ("ExecStartPre", "ExecStart", "ExecReload", "ExecStopPost")
+FOLDERS = ("StateDirectory", "RuntimeDirectory", "LogsDirectory")
+ORDER = ("DefaultDependencies", "After", "Wants", "Before", "Conflicts")
+RELOAD = "ExecReload=/usr/lib/citygate/bin/citygate reload --socket /run/citygate/control.sock"
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -78,14 +86,67 @@ def test_the_journal_is_told_by_its_inode(ours: bool) -> None:
         assert reader.read() == ("<6>text\n" if ours else "text\n")
 
 
-def test_the_unit_is_what_systemd_understands(tmp_path: Path) -> None:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        pytest.skip("systemd-analyze is not installed (Debian package systemd)")
-    # The program is looked for where it is installed on a gateway: here any that exists will do.
-    text = UNIT.read_text().replace("/opt/citygate/bin/citygate", "/bin/true")
-    assert text.count("/bin/true") == 1
-    copy = tmp_path / UNIT.name
+@pytest.mark.parametrize(("journal", "said"), [(True, "<3>one\n<3>two\n"), (False, "one\ntwo\n")])
+def test_complaints_are_errors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], journal: bool, said: str
+) -> None:
+    monkeypatch.setattr(systemd, "to_journal", lambda: journal)
+    systemd.complain("one\ntwo")
+    assert capsys.readouterr().err == said
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed (Debian package systemd)")
+    return found
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_the_unit_is_what_systemd_understands(tmp_path: Path, unit: Path) -> None:
+    # Programs are looked for where they are installed on a gateway: here any that exists will do.
+    text = re.sub(r"(?m)^(Exec\w+=!?)\S+ .*", r"\1/bin/true", unit.read_text())
+    assert text.count("/bin/true") == 4
+    copy = tmp_path / unit.name
     copy.write_text(text)
-    done = subprocess.run([program, "verify", "--man=no", copy], capture_output=True, text=True, check=False)
-    assert (done.returncode, [line for line in done.stderr.splitlines() if copy.name in line]) == (0, [])
+    command = [program("systemd-analyze"), "verify", "--man=no", str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "citygate" in line]) == (0, [])
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_the_sandbox_is_tight(unit: Path) -> None:
+    command = [program("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE}", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Overall exposure level" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_two_units_differ_only_in_what_an_instance_has_of_its_own() -> None:
+    """Which is its namespace, its files, and that nothing hangs on when it comes."""
+    plain, instance = ({line for line in unit.read_text().splitlines() if not line.startswith("#")} for unit in UNITS)
+    of_instance = {line.partition("=")[0] for line in instance - plain}
+    assert of_instance == {"Description", "AssertPathExists", "NetworkNamespacePath", *EXECS, *FOLDERS}
+    of_plain = {line.partition("=")[0] for line in plain - instance}
+    assert of_plain == {"Description", *ORDER, "RuntimeDirectoryPreserve", *EXECS, *FOLDERS}
+    by_name = {line.replace("/%i.yaml", "/citygate.yaml").replace("/%i", "") for line in instance}
+    assert {line for line in by_name - plain if line.startswith(EXECS + FOLDERS)} == {RELOAD}
+
+
+def test_every_program_is_the_installed_one_and_every_file_is_the_instance_s() -> None:
+    for unit, files in zip(UNITS, ("citygate", "%i"), strict=True):
+        lines = [line for line in unit.read_text().splitlines() if line.startswith("Exec")]
+        assert all(re.match(r"Exec\w+=!?/usr/lib/citygate/bin/citygate \w+", line) for line in lines)
+        configured = [line for line in lines if "--config" in line]
+        assert len(configured) == 3
+        assert all(line.endswith(f" --config /etc/citygate/{files}.yaml") for line in configured)
+
+
+def test_the_account(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    subprocess.run([program("systemd-sysusers"), f"--root={tmp_path}", UNIT.parent / "citygate.sysusers"], check=True)
+    (account,) = (line.split(":") for line in (tmp_path / "etc/passwd").read_text().splitlines())
+    (group,) = (line.split(":") for line in (tmp_path / "etc/group").read_text().splitlines())
+    assert account[0] == group[0] == "citygate"
+    assert account[3] == group[2]
+    assert account[5:] == ["/var/lib/citygate", "/usr/sbin/nologin"]

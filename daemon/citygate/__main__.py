@@ -60,18 +60,25 @@ def run(file: Path) -> None:
 
 
 @commands.command()
-@click.argument("directory", type=DIRECTORY)
+@click.argument("directory", type=DIRECTORY, required=False)
+@click.option("--config", "file", type=FILE, help="A daemon's configuration, and the policy directory that it names.")
 @click.option(
     "--days", type=click.IntRange(0, 36500), default=30, show_default=True, help="How far ahead licences are told of."
 )
 @AT
 @click.option("--strict", is_flag=True, help="Status 1 for warnings too.")
+@click.option("--quiet", is_flag=True, help="Print problems alone.")
 @JSON
-def check(directory: Path, days: int, at: str | None, strict: bool, as_json: bool) -> None:
-    """Check a policy directory: every problem with its place, and warnings."""
+def check(
+    directory: Path | None, file: Path | None, days: int, at: str | None, strict: bool, quiet: bool, as_json: bool
+) -> None:
+    """Check a policy directory, or a daemon's --config: every problem with its place, and warnings."""
     from citygate.review import check
 
-    sys.exit(check.check(directory, as_json, days, at, strict))
+    place = directory or file
+    if place is None or (directory and file):
+        raise click.UsageError("name a policy directory, or a daemon's configuration with --config")
+    sys.exit(check.check(place, as_json, days, at, strict, quiet, place == file))
 
 
 @commands.command()
@@ -311,12 +318,18 @@ def promote(socket: Path, as_json: bool) -> None:
 
 
 @commands.command()
-def teardown() -> None:
+@click.option("--if-stopped", "unit", metavar="UNIT", help="Only if systemd stops UNIT for good, and `on_stop` agrees.")
+@click.option("--config", "file", type=FILE, default=CONFIG, show_default=True, help="It says `on_stop`.")
+def teardown(unit: str | None, file: Path) -> None:
     """Remove citygate's table and queue rules from the kernel.
 
     Stop the daemon first: it would make them again. Counters and the policy in force go with them, and packets waiting
-    in any queue of this network namespace are lost.
+    in any queue of this network namespace are lost. With --if-stopped it is the ExecStopPost of the service's unit.
     """
+    if unit is not None:
+        from citygate import stopped
+
+        sys.exit(stopped.stopped(unit, file))
     from citygate.kernel import KernelError, remove
 
     try:

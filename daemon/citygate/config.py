@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, PlainValidator, model_validator
 from citygate.policy.problem import PolicyError
 from citygate.policy.shape import fit
 from citygate.policy.source import read
-from citygate.policy.values import Keys, Text
+from citygate.policy.values import Keys, Text, one_of
 
 QUEUE_NUMBERS = 65536  # NFQUEUE's queue numbers have 16 bits
 
@@ -114,7 +114,7 @@ class Control(Keys):
 
 
 class Config(Keys):
-    """A configuration. ``metrics`` and ``control`` are None when switched off."""
+    """A configuration. ``metrics`` and ``control`` are None when switched off; ``on_stop`` is for ``stopped``."""
 
     policies: FilePath
     queues: Queues = Queues()
@@ -122,6 +122,7 @@ class Config(Keys):
     control: Annotated[Control | None, BeforeValidator(_unless_off)] = Control()
     state: FilePath = Path("/var/lib/citygate")
     events: Events = Events()
+    on_stop: Annotated[str, PlainValidator(one_of("remove", "keep"))] = "remove"
 
 
 def load(path: Path) -> Config:

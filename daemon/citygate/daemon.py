@@ -2,11 +2,12 @@
 
 Order of a start: what may be refused comes first (configuration, policy, queues, files, addresses), then the kernel's
 table, then the packet loops. Order of a reload: register, kernel, classifiers, so that a class's chains exist before
-its number is handed out. A stop leaves the table in place: named flows stay under policy.
+its number is handed out. The end leaves the table in place: named flows stay under policy (but see ``stopped``).
 """
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import threading
 import time
@@ -19,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from citygate import config, events, flows, metrics, systemd, watch
+from citygate import config, events, flows, metrics, systemd, watch, watchdog
 from citygate.config import Config
 from citygate.control import Answer, Command, Control, Refused
 from citygate.datapath.batch import LATENCY_SECONDS, Queue, Worker
@@ -34,6 +35,8 @@ from citygate.register import Register, RegisterError
 from citygate.rehearsal import Rehearsal
 from citygate.status import Facts, Status
 from citygate.tracked import tracked
+from citygate.web import front, overview
+from citygate.web.answer import Page
 from citygate.web.server import Server
 from citygate.web.work import Work
 
@@ -53,6 +56,7 @@ TAKE_SECONDS = 2.0  # that a packet loop may need to take new names: it looks ev
 def run(config_file: Path) -> int:
     """Filter until SIGTERM or SIGINT. Gives the exit status: 0 after a clean stop, else 1 and the reason is logged."""
     systemd.start_logging()
+    faulthandler.enable()  # a crash, and the watchdog's SIGABRT, leave every thread's place in the log
     try:
         with ExitStack() as ending:
             mailbox = ending.enter_context(Mailbox())
@@ -100,7 +104,8 @@ class Daemon:
             lambda: self._enforcer.in_force,
         )
         self._sources = self._make_sources()
-        self._listens = self._serve_metrics()
+        self._work = Work()
+        self._web = self._open_web()
         self._control = self._open_control()
 
     def serve(self) -> int:
@@ -109,7 +114,7 @@ class Daemon:
         self._applied()
         self._start_threads(adopted)
         where = f"{'adopted' if adopted else 'new'} table, {self._enforcer.step} queue step"
-        log.info("ready: %s, %s, metrics %s", self._policy(), where, f"on {self._listens}" if self._listens else "off")
+        log.info("ready: %s, %s, metrics %s", self._policy(), where, f"on {self._web.listens}" if self._web else "off")
         self._tell_ready()
         acts: dict[Letter, Callable[[], object]] = {
             Letter.HANGUP: self._hang_up,
@@ -121,7 +126,9 @@ class Daemon:
         while act := acts.get(letter := self._mailbox.get()):
             act()
         systemd.notify("STOPPING=1")
-        log.info("stopping (%s): the table stays in place", letter.name.lower())
+        removed = self._settings.on_stop == "remove" and systemd.is_manager_there()
+        unless = " unless the service is stopped for good" if removed else ""
+        log.info("stopping (%s): the table stays in place%s", letter.name.lower(), unless)
         return 1 if letter is Letter.FAILED else 0
 
     def _hang_up(self) -> None:
@@ -198,8 +205,12 @@ class Daemon:
         return f"policy {policy.revision}, regions: {len(policy.regions)}, zones: {zones}"
 
     def _tell_ready(self) -> None:
-        refused = "; the last reload was refused" if self._reloads.refusal else ""
-        systemd.notify(f"READY=1\nSTATUS={self._policy()}{refused}")
+        refusal, words = self._reloads.refusal, ""
+        if refusal:
+            first, *more = refusal.problems or (refusal.why,)
+            words = f"; the last reload was refused: {first}" + (f" (problems: {1 + len(more)})" if more else "")
+        status = " ".join(f"{self._policy()}{words}".split())  # one line, whatever a problem quotes
+        systemd.notify(f"READY=1\nSTATUS={status}")
 
     def _open_queues(self) -> None:
         self._classifiers: list[Classifier] = []
@@ -236,17 +247,16 @@ class Daemon:
             reloads=self._reloads,
         )
 
-    def _serve_metrics(self) -> config.Listen | None:
+    def _open_web(self) -> Server | None:
         if self._settings.metrics is None:
             return None
-        work = Work()
         try:
-            server = Server(self._settings.metrics, {"/metrics": metrics.page(self._sources, work)})
+            server = Server(self._settings.metrics)
         except OSError as error:
             raise OSError(f"metrics cannot be served on {self._settings.metrics}: {error.strerror}") from error
         self._ending.callback(server.close)
-        self._ending.callback(work.end)  # before: clients may wait for a page
-        return server.listens
+        self._ending.callback(self._work.end)  # before: clients may wait for a page
+        return server
 
     def _open_control(self) -> Control | None:
         if self._settings.control is None:
@@ -260,16 +270,16 @@ class Daemon:
         self._ending.callback(self._mailbox.end_errands)  # before: a client may wait for one
         return control
 
-    def _commands(self, adopted: bool) -> dict[str, Command]:
+    def _pages(self, status: Status) -> dict[str, Page]:
+        """What anybody who reaches the metrics port may read."""
+        return {
+            "/": front.page(),
+            "/status.json": overview.page(status, self._sources, self._work),
+            "/metrics": metrics.page(self._sources, self._work),
+        }
+
+    def _commands(self, status: Status) -> dict[str, Command]:
         """What operators' tools may ask for."""
-        facts = Facts(
-            policies=self._settings.policies,
-            queues=self._settings.queues,
-            flows=self._flows * len(self._classifiers),
-            step=self._enforcer.step,
-            adopted=adopted,
-        )
-        status = Status(facts, self._sources)
         return {
             "status": Command(status.status),
             "counters": Command(status.counters, dict.fromkeys(("region", "service"), str)),
@@ -312,8 +322,18 @@ class Daemon:
         return self._events.counts() | {"ring_full": ring_full}
 
     def _start_threads(self, adopted: bool) -> None:
+        facts = Facts(
+            policies=self._settings.policies,
+            queues=self._settings.queues,
+            flows=self._flows * len(self._classifiers),
+            step=self._enforcer.step,
+            adopted=adopted,
+        )
+        status = Status(facts, self._sources)
         if self._control:
-            self._control.start(self._commands(adopted))
+            self._control.start(self._commands(status))
+        if self._web:
+            self._web.start(self._pages(status))
         self._events.start()
         self._ending.callback(self._events.stop)
         for number, worker in zip(self._settings.queues.numbers, self._workers, strict=True):
@@ -323,7 +343,8 @@ class Daemon:
         for worker in self._workers:  # all are told to stop before the first is waited for
             self._ending.callback(worker.stop)
         stop = threading.Event()
-        for look, name in ((self._watch, "watch"), (self._guard, "guard"), (self._keep_time, "time")):
+        looks = {"watch": self._watch, "guard": self._guard, "time": self._keep_time, "watchdog": self._feed}
+        for name, look in looks.items():
             looking = threading.Thread(target=look, args=(stop,), name=name)
             looking.start()
             self._ending.callback(looking.join)
@@ -332,6 +353,13 @@ class Daemon:
     def _watch(self, stop: threading.Event) -> None:
         for _ in watch.changes(self._settings.policies, self._seen, stop):
             self._mailbox.put(Letter.CHANGED)
+
+    def _feed(self, stop: threading.Event) -> None:
+        """The service manager's watchdog, where it watches."""
+        if every := watchdog.pause():
+            numbers = self._settings.queues.numbers
+            loops = zip(numbers, self._workers, strict=True)
+            watchdog.feed({f"the packet loop of queue {number}": worker.turns for number, worker in loops}, every, stop)
 
     def _keep_time(self, stop: threading.Event) -> None:
         """Tell when a time window or a licence begins or ends, or somebody has set the clock back."""

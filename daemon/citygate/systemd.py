@@ -13,14 +13,19 @@ import sys
 import time
 
 
+def is_manager_there() -> bool:
+    """Whether a service manager started this process and hears what it tells."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def notify(state: str) -> None:
-    """Tell the service manager ``READY=1``, ``RELOADING=1``, ``STOPPING=1`` or ``STATUS=…``; without one, nothing.
+    """Tell the service manager ``READY=1``, ``RELOADING=1``, ``WATCHDOG=1`` or ``STATUS=…``; without one, nothing.
 
     A manager that cannot be reached is logged, not raised: filtering goes on without it.
     """
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
+    if not is_manager_there():
         return
+    address = os.environ["NOTIFY_SOCKET"]
     if state == "RELOADING=1":  # the manager pairs the messages of one reload by this clock
         state += f"\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
     if address.startswith("@"):  # an abstract socket's name begins with a zero byte
@@ -50,6 +55,14 @@ def to_journal() -> bool:
     except (OSError, ValueError):
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{place.st_dev}:{place.st_ino}"
+
+
+def complain(words: object) -> None:
+    """Say on standard error what is wrong; where the journal reads that, with an error's priority."""
+    text = str(words)
+    if to_journal():
+        text = PriorityFormatter().format(logging.LogRecord(__name__, logging.ERROR, "", 0, text, (), None))
+    print(text, file=sys.stderr)
 
 
 def start_logging() -> None:

@@ -86,6 +86,29 @@ def test_advice_is_no_error_unless_asked_for(tmp_path: Path, capsys: pytest.Capt
         assert err == ""
 
 
+def test_quiet_prints_problems_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, {"a.yaml": QUIET.replace("drop", "allow")})
+    assert check(tmp_path, quiet=True) == 0
+    assert check(tmp_path, quiet=True, strict=True) == 1
+    assert capsys.readouterr() == ("", "")
+    write(tmp_path, BAD)
+    assert check(tmp_path, quiet=True) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_a_configuration_and_the_directory_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "citygate.yaml"
+    write(tmp_path / "here", {"a.yaml": QUIET})
+    file.write_text("policies: here\n")
+    assert check(file, is_config=True) == 0
+    assert "10.0.0.0/24" in capsys.readouterr().out
+    write(tmp_path / "here", BAD)
+    assert as_json(file, status=1, is_config=True)["problems"][0]["file"] == f"{tmp_path}/here/regions/a.yaml"
+    file.write_text("polices: here\n")
+    (first, second) = as_json(file, status=1, is_config=True)["problems"]
+    assert (first["file"], first["line"], second["line"]) == (str(file), 1, 1)
+
+
 def test_everything_as_json(tmp_path: Path, builtin: Catalogue) -> None:
     write(tmp_path, {"a.yaml": QUIET.replace("drop", "allow")})
     assert as_json(tmp_path) == {

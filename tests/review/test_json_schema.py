@@ -282,6 +282,7 @@ FILE_VALUES: Mapping[str, st.SearchStrategy[Any]] = {
         state=texts,
         events=keys({}, to=texts | st.just(False), sample=st.integers(0, 10**6), rate=st.integers(0, 10**6)),
         control=st.just(False) | st.just("off") | keys({}, socket=texts, group=texts),
+        on_stop=st.sampled_from(["remove", "keep", "off", False]),
     ),
 }
 
@@ -384,6 +385,7 @@ metrics: "[::1]:9436"
 state: s
 events: {to: journal, sample: 1, rate: 1}
 control: {socket: s, group: g}
+on_stop: keep
 """,
 }
 

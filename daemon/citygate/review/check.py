@@ -1,4 +1,4 @@
-"""`citygate check DIR`: a policy directory as the daemon would read it, without touching anything."""
+"""`citygate check`: a policy directory as the daemon would read it, without touching anything."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from citygate import config
 from citygate.catalogue.load import builtin
 from citygate.policy.load import Loaded, load
 from citygate.policy.model import Network, Region
@@ -22,6 +23,7 @@ from citygate.policy.problem import PolicyError, Problem
 from citygate.policy.zones import carve_region
 from citygate.review.advice import Advice, advise
 from citygate.review.words import some
+from citygate.systemd import complain
 from citygate.tables import console
 
 DAYS = 30  # ahead of which licences are told of
@@ -29,16 +31,19 @@ SHOWN = 4  # prefixes of a region
 
 
 def check(
-    directory: Path,
+    place: Path,
     as_json: bool = False,
     days: int = DAYS,
     at: str | None = None,
     strict: bool = False,
+    quiet: bool = False,
+    is_config: bool = False,
     out: TextIO | None = None,
 ) -> int:
     """Print the regions and the advice there is, and give 0, or 1 when ``strict`` and there is some; or one line a
-    problem to stderr, and give 1.
+    problem to stderr, and give 1. ``quiet``: the problems alone.
 
+    ``place``: the policy directory, or a daemon's configuration that names it and is checked too (``is_config``).
     Advice is given for the moment ``at``, now when there is none, and for licences that change up to ``days`` later.
     """
     try:
@@ -47,17 +52,18 @@ def check(
         print(error, file=sys.stderr)
         return 1
     try:
+        directory = config.load(place).policies if is_config else place
         loaded = load(directory, builtin())
     except PolicyError as error:
         if as_json:
             print(json.dumps(_as_json(None, (), error.problems)), file=out)
         else:
-            print(error, file=sys.stderr)
+            complain(error)
         return 1
-    advice = advise(loaded, directory, day, timedelta(days))
+    advice = advise(loaded, directory, day, timedelta(days)) if strict or not quiet else ()
     if as_json:
         print(json.dumps(_as_json(loaded, advice, ())), file=out)
-    else:
+    elif not quiet:
         _print(loaded, advice, out)
     return 1 if strict and advice else 0
 

@@ -99,6 +99,7 @@ KEYS: dict[str, dict[str, str]] = {
         "state": "Where the numbers of classes and zones are kept. It must outlive a restart.",
         "events": "The log of events, one JSON object a line.",
         "control": "The Unix socket for the tools, or off.",
+        "on_stop": "What `systemctl stop` does to the table. A restart or a crash leaves it in place either way.",
     },
     "Queues": {
         "first": "Number of the first queue.",

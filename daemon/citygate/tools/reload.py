@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TextIO
 
 from citygate.review.words import problem_text
+from citygate.systemd import complain
 from citygate.tools.ask import AskError, ask_all
 
 
@@ -16,7 +16,7 @@ def reload(socket: Path, as_json: bool, out: TextIO | None = None) -> int:
     try:
         problems, done = ask_all(socket, "reload", patience=None)
     except AskError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
     if as_json:
         print(json.dumps(done | {"problems": problems}), file=out)
@@ -24,6 +24,6 @@ def reload(socket: Path, as_json: bool, out: TextIO | None = None) -> int:
         print(f"reloaded: policy {done['revision']}", file=out)
     else:
         for problem in problems:
-            print(problem_text(problem), file=sys.stderr)
-        print(f"refused, policy {done['revision']} stays in force: {done['why']}", file=sys.stderr)
+            complain(problem_text(problem))
+        complain(f"refused, policy {done['revision']} stays in force: {done['why']}")
     return 0 if done["applied"] else 1
