@@ -77,7 +77,7 @@ def test_installed_package_has_its_data(tmp_path: Path) -> None:
     setuptools("build_py", "--build-lib", str(tmp_path))
     installed = tmp_path / "citygate"
     assert (installed / "py.typed").is_file()
-    for pattern in ("**/*.py", "**/*.pyi", "**/*.pxd", "catalogue/*.yaml"):
+    for pattern in ("**/*.py", "**/*.pyi", "**/*.pxd", "catalogue/*.yaml", "web/page.html"):
         wanted = {path.relative_to(PACKAGE) for path in PACKAGE.glob(pattern)}
         assert wanted, f"the checkout has no {pattern}"
         assert wanted <= {path.relative_to(installed) for path in installed.rglob("*")}, pattern

@@ -34,7 +34,8 @@ PAGES = {"/metrics": tell, "/broken": fail, "/large": lambda request: Answer(200
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    made = Server(Listen(request.param, 0), PAGES)
+    made = Server(Listen(request.param, 0))
+    made.start(PAGES)
     yield made
     made.close()
 
@@ -178,7 +179,8 @@ def test_who_is_being_answered_is_not_sent_away(server: Server) -> None:
 
 
 def test_closing_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Server(Listen("::1", 0), PAGES)
+    made = Server(Listen("::1", 0))
+    made.start(PAGES)
     with connect(made) as silent, connect(made) as slow:
         slow.sendall(b"GET /large HTTP/1.1\r\n\r\n")
         assert slow.recv(4)
@@ -188,11 +190,28 @@ def test_closing_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         assert silent.recv(1) == b""
     with pytest.raises(ConnectionRefusedError), connect(made):
         pass
-    again = Server(made.listens, PAGES)
+    again = Server(made.listens)
+    again.start(PAGES)
     assert get(again, "/metrics")[0] == 200
     again.close()
 
 
 def test_an_address_in_use(server: Server) -> None:
     with pytest.raises(OSError, match="Address already in use"):
-        Server(server.listens, PAGES)
+        Server(server.listens)
+
+
+def test_who_comes_before_there_are_pages_waits() -> None:
+    made = Server(Listen("::1", 0))
+    with connect(made) as early:
+        early.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        made.start(PAGES)
+        assert rest(early).startswith(b"HTTP/1.0 200 ")
+    made.close()
+
+
+def test_one_that_never_started_can_be_closed() -> None:
+    made = Server(Listen("::1", 0))
+    made.close()
+    with pytest.raises(ConnectionRefusedError), connect(made):
+        pass

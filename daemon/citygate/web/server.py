@@ -28,25 +28,36 @@ HEAD_S = 5.0  # that a client may take to send them
 WRITE_S = 30.0  # that a client may take to receive the answer
 REFUSED_S = 1.0  # that a client may take to read why it got none, before what it still sends cuts it off
 POLL_S = 0.1  # how soon the listening thread notices the end
+# Of every answer: what it is is said, and no other site may show it as its own (Fetch, cross-origin resource policy).
+HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Connection", "close"),
+)
 
 log = logging.getLogger(__name__)
 
 
 class Server:
-    """Serves ``pages``, by their paths, until closed. Raises OSError when the address cannot be bound."""
+    """The address, from its binding until it is free again."""
 
-    def __init__(self, listen: Listen, pages: Mapping[str, Page]) -> None:
+    def __init__(self, listen: Listen) -> None:
+        """Clients may connect from now on, and wait. Raises OSError when the address cannot be bound."""
         server = _Server6 if ":" in listen.address else _Server
         self._server = server(listen, _Client)
-        self._server.pages = pages
         self.listens = Listen(*self._server.server_address[:2])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL_S,), name="web")
+
+    def start(self, pages: Mapping[str, Page]) -> None:
+        """Serve ``pages``, by their paths."""
+        self._server.pages = pages
         self._thread.start()
 
     def close(self) -> None:
         """End with every client, also one in the middle of an answer."""
-        self._server.shutdown()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
         self._server.end()
 
 
@@ -152,7 +163,7 @@ class _Client(BaseHTTPRequestHandler):
         else:
             found = _made(page, Request(self.headers.get("Accept", ""), self._takes_gzip()))
         self.send_response(found.status)
-        for name, value in (*found.headers, ("Content-Length", str(len(found.body))), ("Connection", "close")):
+        for name, value in (*found.headers, *HEADERS, ("Content-Length", str(len(found.body)))):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
