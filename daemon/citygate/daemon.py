@@ -2,11 +2,12 @@
 
 Order of a start: what may be refused comes first (configuration, policy, queues, files, addresses), then the kernel's
 table, then the packet loops. Order of a reload: register, kernel, classifiers, so that a class's chains exist before
-its number is handed out. A stop leaves the table in place: named flows stay under policy.
+its number is handed out. The end leaves the table in place: named flows stay under policy (but see ``stopped``).
 """
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import threading
 import time
@@ -19,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from citygate import config, events, flows, metrics, systemd, watch
+from citygate import config, events, flows, metrics, systemd, watch, watchdog
 from citygate.config import Config
 from citygate.control import Answer, Command, Control, Refused
 from citygate.datapath.batch import LATENCY_SECONDS, Queue, Worker
@@ -55,6 +56,7 @@ TAKE_SECONDS = 2.0  # that a packet loop may need to take new names: it looks ev
 def run(config_file: Path) -> int:
     """Filter until SIGTERM or SIGINT. Gives the exit status: 0 after a clean stop, else 1 and the reason is logged."""
     systemd.start_logging()
+    faulthandler.enable()  # a crash, and the watchdog's SIGABRT, leave every thread's place in the log
     try:
         with ExitStack() as ending:
             mailbox = ending.enter_context(Mailbox())
@@ -124,7 +126,9 @@ class Daemon:
         while act := acts.get(letter := self._mailbox.get()):
             act()
         systemd.notify("STOPPING=1")
-        log.info("stopping (%s): the table stays in place", letter.name.lower())
+        removed = self._settings.on_stop == "remove" and systemd.is_manager_there()
+        unless = " unless the service is stopped for good" if removed else ""
+        log.info("stopping (%s): the table stays in place%s", letter.name.lower(), unless)
         return 1 if letter is Letter.FAILED else 0
 
     def _hang_up(self) -> None:
@@ -201,8 +205,12 @@ class Daemon:
         return f"policy {policy.revision}, regions: {len(policy.regions)}, zones: {zones}"
 
     def _tell_ready(self) -> None:
-        refused = "; the last reload was refused" if self._reloads.refusal else ""
-        systemd.notify(f"READY=1\nSTATUS={self._policy()}{refused}")
+        refusal, words = self._reloads.refusal, ""
+        if refusal:
+            first, *more = refusal.problems or (refusal.why,)
+            words = f"; the last reload was refused: {first}" + (f" (problems: {1 + len(more)})" if more else "")
+        status = " ".join(f"{self._policy()}{words}".split())  # one line, whatever a problem quotes
+        systemd.notify(f"READY=1\nSTATUS={status}")
 
     def _open_queues(self) -> None:
         self._classifiers: list[Classifier] = []
@@ -335,7 +343,8 @@ class Daemon:
         for worker in self._workers:  # all are told to stop before the first is waited for
             self._ending.callback(worker.stop)
         stop = threading.Event()
-        for look, name in ((self._watch, "watch"), (self._guard, "guard"), (self._keep_time, "time")):
+        looks = {"watch": self._watch, "guard": self._guard, "time": self._keep_time, "watchdog": self._feed}
+        for name, look in looks.items():
             looking = threading.Thread(target=look, args=(stop,), name=name)
             looking.start()
             self._ending.callback(looking.join)
@@ -344,6 +353,13 @@ class Daemon:
     def _watch(self, stop: threading.Event) -> None:
         for _ in watch.changes(self._settings.policies, self._seen, stop):
             self._mailbox.put(Letter.CHANGED)
+
+    def _feed(self, stop: threading.Event) -> None:
+        """The service manager's watchdog, where it watches."""
+        if every := watchdog.pause():
+            numbers = self._settings.queues.numbers
+            loops = zip(numbers, self._workers, strict=True)
+            watchdog.feed({f"the packet loop of queue {number}": worker.turns for number, worker in loops}, every, stop)
 
     def _keep_time(self, stop: threading.Event) -> None:
         """Tell when a time window or a licence begins or ends, or somebody has set the clock back."""

@@ -1,4 +1,4 @@
-"""The status page as it is sent: whole, and under a policy that fits it. What it does: tests/e2e/test_status_page.py."""
+"""The status page as it is sent, and that its policy fits it. What it does: tests/e2e/test_status_page.py."""
 
 from __future__ import annotations
 
