@@ -266,7 +266,9 @@ def _make_free(place: Path) -> None:
 def _give(place: Path, group: str) -> None:
     """Open the socket to the group; where that cannot be it stays its owner's."""
     try:
-        os.chown(place, -1, grp.getgrnam(group).gr_gid)
+        wanted = grp.getgrnam(group).gr_gid
+        if place.stat().st_gid != wanted:  # its unit may not change owners, and need not for its own group
+            os.chown(place, -1, wanted)
     except KeyError:
         log.warning("there is no group %s: root alone may ask on %s", group, place)
     except PermissionError:
