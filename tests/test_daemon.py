@@ -172,12 +172,18 @@ def test_the_watchdog_is_fed(place: str, tmp_path: Path) -> None:
         assert running.ended() == 0
 
 
+def test_threads_have_names(place: str, tmp_path: Path) -> None:
+    with Running(place, tmp_path, queues={"first": 7, "count": 2}).ready() as running:
+        names = {task.read_text().strip() for task in Path(f"/proc/{running.process.pid}/task").glob("*/comm")}
+        assert {"queue 7", "queue 8", "guard", "time", "watch"} <= names
+
+
 def test_a_killed_daemon_says_where_its_threads_were(place: str, tmp_path: Path) -> None:
     with Running(place, tmp_path).ready() as running:
         running.signal(signal.SIGABRT)
         assert running.ended() == -signal.SIGABRT
         assert "Fatal Python error: Aborted" in running.said()
-        assert 'in _guard' in running.said()
+        assert "in _guard" in running.said()
 
 
 def test_interrupt_is_a_clean_stop_too(place: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,7 +104,7 @@ class Daemon:
             lambda: self._enforcer.in_force,
         )
         self._sources = self._make_sources()
-        self._work = Work()
+        self._scrapes, self._overviews = Work(), Work()  # who looks at the status page holds up no scrape
         self._web = self._open_web()
         self._control = self._open_control()
 
@@ -255,7 +255,8 @@ class Daemon:
         except OSError as error:
             raise OSError(f"metrics cannot be served on {self._settings.metrics}: {error.strerror}") from error
         self._ending.callback(server.close)
-        self._ending.callback(self._work.end)  # before: clients may wait for a page
+        for work in (self._scrapes, self._overviews):  # before: clients may wait for a page
+            self._ending.callback(work.end)
         return server
 
     def _open_control(self) -> Control | None:
@@ -274,8 +275,8 @@ class Daemon:
         """What anybody who reaches the metrics port may read."""
         return {
             "/": front.page(),
-            "/status.json": overview.page(status, self._sources, self._work),
-            "/metrics": metrics.page(self._sources, self._work),
+            "/status.json": overview.page(status, self._sources, self._overviews),
+            "/metrics": metrics.page(self._sources, self._scrapes),
         }
 
     def _commands(self, status: Status) -> dict[str, Command]:
@@ -337,18 +338,23 @@ class Daemon:
         self._events.start()
         self._ending.callback(self._events.stop)
         for number, worker in zip(self._settings.queues.numbers, self._workers, strict=True):
-            thread = threading.Thread(target=worker.run, name=f"queue {number}")
-            thread.start()
-            self._ending.callback(thread.join)
+            self._start_thread(f"queue {number}", worker.run)
         for worker in self._workers:  # all are told to stop before the first is waited for
             self._ending.callback(worker.stop)
         stop = threading.Event()
         looks = {"watch": self._watch, "guard": self._guard, "time": self._keep_time, "watchdog": self._feed}
         for name, look in looks.items():
-            looking = threading.Thread(target=look, args=(stop,), name=name)
-            looking.start()
-            self._ending.callback(looking.join)
+            self._start_thread(name, look, stop)
         self._ending.callback(stop.set)
+
+    def _start_thread(self, name: str, target: Callable[..., None], *arguments: object) -> None:
+        """It is waited for at the end."""
+        thread = threading.Thread(target=target, args=arguments, name=name)
+        thread.start()
+        self._ending.callback(thread.join)
+        with suppress(OSError):  # it has ended already
+            # Its name for `top -H` too, which Python gives by itself from 3.14 on.
+            Path(f"/proc/self/task/{thread.native_id}/comm").write_text(name)
 
     def _watch(self, stop: threading.Event) -> None:
         for _ in watch.changes(self._settings.policies, self._seen, stop):
