@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from citygate.lab.gateway import Gateway
+from citygate.lab.gateway import Gateway, Metered
 from citygate.lab.packets import tuple_of
 from citygate.lab.play import Tap
 from citygate.lab.topology import GATEWAY, Lab, host
@@ -41,7 +41,7 @@ def events(gateway: Gateway, number: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in gateway.events.read_text().splitlines()]
 
 
-def packets(gateway: Gateway, region: str = "shenzhen") -> dict[tuple[str, str, str], int]:
+def packets(gateway: Metered, region: str = "shenzhen") -> dict[tuple[str, str, str], int]:
     """A region's ``citygate_packets_total``: (service, verdict, direction) to packets."""
     return {
         (has["service"], has["verdict"], has["direction"]): int(value)
@@ -50,7 +50,7 @@ def packets(gateway: Gateway, region: str = "shenzhen") -> dict[tuple[str, str, 
     }
 
 
-def unfiltered(gateway: Gateway, region: str = "shenzhen") -> dict[tuple[str, str, str], int]:
+def unfiltered(gateway: Metered, region: str = "shenzhen") -> dict[tuple[str, str, str], int]:
     """A region's ``citygate_unfiltered_packets_total``: (cause, outcome, direction) to packets, if any."""
     return {
         (has["cause"], has["outcome"], has["direction"]): int(value)
@@ -59,13 +59,13 @@ def unfiltered(gateway: Gateway, region: str = "shenzhen") -> dict[tuple[str, st
     }
 
 
-def accounted(gateway: Gateway, region: str = "shenzhen") -> int:
+def accounted(gateway: Metered, region: str = "shenzhen") -> int:
     """How many of a region's packets the kernel counted, whatever became of them."""
     seen = sum(n for (_, verdict, _), n in packets(gateway, region).items() if verdict != "would_block")
     return seen + sum(unfiltered(gateway, region).values())
 
 
-def looked_at(gateway: Gateway) -> int:
+def looked_at(gateway: Metered) -> int:
     """How many packets this daemon has answered."""
     return int(gateway.total("citygate_packets_answered_total"))
 

@@ -37,7 +37,41 @@ Labels = tuple[tuple[str, str], ...]
 """A sample's labels, sorted by name."""
 
 
-class Gateway:
+class Metered:
+    """The metrics of the daemon in a lab's gateway."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def page(self) -> str:
+        """The metrics as Prometheus gets them, asked for inside the gateway's namespace. Raises ``LabError``."""
+        try:
+            with self.lab.inside(GATEWAY), urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=10) as answer:
+                return str(answer.read().decode())
+        except OSError as error:
+            raise LabError(f"the daemon gives no metrics ({error})") from None
+
+    def metrics(self) -> dict[tuple[str, Labels], float]:
+        """All samples: (name, sorted labels) to value."""
+        families = text_string_to_metric_families(self.page())
+        return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels."""
+        wanted = set(labels.items())
+        return sum(value for (each, has), value in self.metrics().items() if each == name and wanted <= set(has))
+
+    def reloads(self) -> float:
+        """How many reloads there were, refused ones too; not what the time of day changed."""
+        reloads = [
+            (dict(labels)["result"], value)
+            for (name, labels), value in self.metrics().items()
+            if name == "citygate_policy_reloads_total"
+        ]
+        return sum(value for result, value in reloads if result != "timed")
+
+
+class Gateway(Metered):
     """``citygate run`` in the gateway of ``lab``; as a context manager it is started on entry and stopped on exit.
 
     Everything it needs is in ``directory``: ``policies/regions/``, ``state/``, ``citygate.yaml``, ``events.json``,
@@ -60,7 +94,7 @@ class Gateway:
         ``length``: packets that may wait in each of the ``queues``. ``patience``: seconds that a start or an edit may
         take. Nothing is started yet.
         """
-        self.lab = lab
+        super().__init__(lab)
         self._patience = patience
         self.directory = directory
         self.log = directory / "daemon.log"
@@ -180,32 +214,11 @@ class Gateway:
             time.sleep(0.02)
         return saved
 
-    def reloads(self) -> float:
-        """How many reloads there were, refused ones too; not what the time of day changed."""
-        reloads = [
-            (dict(labels)["result"], value)
-            for (name, labels), value in self.metrics().items()
-            if name == "citygate_policy_reloads_total"
-        ]
-        return sum(value for result, value in reloads if result != "timed")
-
     def page(self) -> str:
-        """The metrics as Prometheus gets them, asked for inside the gateway's namespace."""
         try:
-            with self.lab.inside(GATEWAY), urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=10) as answer:
-                return str(answer.read().decode())
-        except OSError as error:
-            raise LabError(f"the daemon gives no metrics ({error}). It said:\n{self._said(0)[-2000:]}") from None
-
-    def metrics(self) -> dict[tuple[str, Labels], float]:
-        """All samples: (name, sorted labels) to value."""
-        families = text_string_to_metric_families(self.page())
-        return {(s.name, tuple(sorted(s.labels.items()))): s.value for family in families for s in family.samples}
-
-    def total(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels."""
-        wanted = set(labels.items())
-        return sum(value for (each, has), value in self.metrics().items() if each == name and wanted <= set(has))
+            return super().page()
+        except LabError as error:
+            raise LabError(f"{error}. It said:\n{self._said(0)[-2000:]}") from None
 
     def ask(self, do: str, **arguments: Any) -> list[dict[str, Any]]:
         """The items of an answer over the control socket. Raises AskError."""
