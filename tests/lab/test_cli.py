@@ -82,3 +82,9 @@ def test_without_a_lab_every_command_says_how_to_make_one(name: str) -> None:
     for arguments in (["down"], ["play", "dns"]):
         said = command(arguments[0], "--name", name, *arguments[1:])
         assert (said.returncode, f"`citygate lab up --name {name}`" in said.stderr) == (1, True)
+
+
+def test_call_of_an_unknown_flow_names_those_there_are() -> None:
+    refused = command("call", "pigeon", "--from", "shenzhen")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: no flow 'pigeon'; there are: bittorrent, dns,")

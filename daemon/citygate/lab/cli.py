@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
 from types import FrameType
@@ -14,6 +15,7 @@ from typing import Any
 import click
 
 from citygate.lab import flows, netns
+from citygate.lab.call import FRAME_SECONDS
 from citygate.lab.topology import GATEWAY, HOSTS, PARTIES, Lab, LabError, party
 from citygate.tables import console
 
@@ -112,6 +114,42 @@ def play(name: str, what: str, sender: str, receiver: str, ipv6: bool, sockets: 
     console().print(report.table())
     for reason, count in report.left_out.items():
         click.echo(f"packets not played, {reason}: {count}")
+
+
+@lab.command()
+@click.argument("what")
+@click.option("--from", "sender", required=True, type=click.Choice(list(PARTIES)), help="Whom this machine stands for.")
+@click.option("--to", "receiver", default="internet", show_default=True, type=click.Choice(list(PARTIES)))
+@click.option("--ipv6", is_flag=True, help="Send over IPv6.")
+@click.option("--seconds", type=click.FloatRange(min=0, max=3600), help="How long a call (skype, skypeout) speaks.")
+@click.option("--seed", type=int, help="Draw the same ports and payloads again; by default new ones.")
+def call(what: str, sender: str, receiver: str, ipv6: bool, seconds: float | None, seed: int | None) -> None:
+    """Send a synthetic UDP flow to another machine of a lab of machines, where `citygate lab answer` runs.
+
+    WHAT: dns, openvpn, rtp, sip, skype, skypeout, wireguard.
+    """
+    from citygate.lab import apart  # scapy takes a second to import
+
+    if what not in flows.NAMES:
+        raise LabError(f"no flow {what!r}; there are: {', '.join(flows.NAMES)}")
+    seed = SystemRandom().getrandbits(32) if seed is None else seed
+    frames = flows.FRAMES if seconds is None else round(seconds / FRAME_SECONDS)
+
+    def say(news: str) -> None:
+        click.echo(f"{datetime.now():%H:%M:%S}  {news}")
+
+    report = apart.call(what, party(sender), party(receiver), 6 if ipv6 else 4, seed, frames, say)
+    console().print(report.table())
+
+
+@lab.command()
+def answer() -> None:
+    """Answer `citygate lab call` from other machines, until interrupted."""
+    from citygate.lab import apart
+
+    with apart.Answering() as answering:
+        click.echo(f"answering calls; callers say at port {apart.PORT} what comes")
+        answering.serve()
 
 
 @lab.command()

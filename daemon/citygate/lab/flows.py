@@ -40,9 +40,12 @@ class Flow:
     server: int = 0
 
 
-def named(name: str, seed: int = 1) -> tuple[Flow, ...]:
-    """The flows of ``name`` in the order they start; raises ``KeyError`` for a name not in ``NAMES``."""
-    return _MAKERS[name](Random(f"{name} {seed}"))
+def named(name: str, seed: int = 1, frames: int = FRAMES) -> tuple[Flow, ...]:
+    """The flows of ``name`` in the order they start; raises ``KeyError`` for a name not in ``NAMES``.
+
+    ``frames``: how many frames of speech each side sends in a call; other flows take no notice.
+    """
+    return _with_speech(call(name, seed), frames) if name in _CALLS else _MAKERS[name](Random(f"{name} {seed}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,8 @@ def _skype_message(random: Random, number: int, function: int, size: int) -> byt
     return struct.pack("!HB", number & 0xFFFF, function) + random.randbytes(size - 3)
 
 
-def _with_speech(call: Call) -> tuple[Flow, ...]:
-    speech = [Message(side, next(call.frames[side])) for _ in range(FRAMES) for side in (True, False)]
+def _with_speech(call: Call, frames: int) -> tuple[Flow, ...]:
+    speech = [Message(side, next(call.frames[side])) for _ in range(frames) for side in (True, False)]
     return (*call.probes, replace(call.opening, messages=(*call.opening.messages, *speech)))
 
 
@@ -331,13 +334,10 @@ _MAKERS: dict[str, Callable[[Random], tuple[Flow, ...]]] = {
     "openvpn": _openvpn,
     "rtp": _rtp,
     "sip": _sip,
-    "skype": lambda random: _with_speech(_skype(random)),
-    "skypeout": lambda random: _with_speech(_skypeout(random)),
     "ssh": _ssh,
     "tls": _tls,
     "wireguard": _wireguard,
 }
-NAMES = tuple(_MAKERS)
-
 _CALLS: dict[str, Callable[[Random], Call]] = {"skype": _skype, "skypeout": _skypeout}
 CALLS = tuple(_CALLS)
+NAMES = tuple(sorted([*_MAKERS, *_CALLS]))
