@@ -1,0 +1,54 @@
+# What gateway.sh and host.sh have in common; they read this file. Each step may be done again.
+
+here=$(dirname "$(readlink -f "$0")")
+checkout=$(readlink -f "$here/../..")
+export DEBIAN_FRONTEND=noninteractive
+
+say() { echo "lab: $*"; }
+
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+# Whether this is a machine that has started, not the file system of one that is being made.
+is_running() { [ -d /run/systemd/system ]; }
+
+# install PACKAGE...: of Debian, those that are not there yet.
+install() {
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || {
+            apt-get -q update
+            apt-get -q -y --no-install-recommends install "$@"
+            return
+        }
+    done
+}
+
+# The newest package of citygate for Debian 13 in build/, unless that very version is installed.
+install_citygate() {
+    deb=$(ls -t "$checkout"/build/citygate_*~trixie_*.deb 2>/dev/null | head -n 1)
+    [ -n "$deb" ] || fail "no package of citygate for Debian 13 in $checkout/build: make one with ./run deb trixie"
+    version=$(dpkg-deb -f "$deb" Version)
+    [ "$(dpkg-query -W -f '${Version}' citygate 2>/dev/null)" != "$version" ] || return 0
+    say "citygate $version"
+    apt-get -q update
+    apt-get -q -y --no-install-recommends --allow-downgrades install "$deb"
+}
+
+# set_up_network MACHINE: now and at each start.
+set_up_network() {
+    mkdir -p /usr/local/lib/citygate-lab
+    cp "$here/network.sh" /usr/local/lib/citygate-lab/
+    chmod 755 /usr/local/lib/citygate-lab/network.sh
+    cp "$here/citygate-lab@.service" /etc/systemd/system/
+    systemctl -q enable "citygate-lab@$1.service"
+    start "citygate-lab@$1.service"
+}
+
+# start UNIT...: with the files as they are now, on a machine that runs.
+start() {
+    is_running || return 0
+    systemctl daemon-reload
+    systemctl restart "$@"
+}

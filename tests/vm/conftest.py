@@ -1,0 +1,1 @@
+collect_ignore = ["inside"]  # for the machine that `./run vm` starts

@@ -1,0 +1,78 @@
+"""The machine that these tests run in: its service, its policy files, its metrics, its own Prometheus."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+REGIONS = Path("/etc/citygate/policies/regions")
+PATIENCE = 120.0
+"""Seconds that something may take here, where everything is slow."""
+
+
+def said(*command: str) -> str:
+    """What a command prints. Raises ``AssertionError`` with its complaint when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}{done.stdout}"
+    return done.stdout
+
+
+def unit(prop: str, name: str = "citygate.service") -> str:
+    """A property of a unit, as ``systemctl show`` has it."""
+    return said("systemctl", "show", "--value", "-p", prop, name).strip()
+
+
+def is_ready() -> bool:
+    return unit("ActiveState") == "active"
+
+
+def ready_at() -> float:
+    """When the service said READY last: seconds since the kernel started, as ``time.monotonic``."""
+    return int(unit("ActiveEnterTimestampMonotonic")) / 1e6
+
+
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """What ``condition`` gives once that is true. Raises ``AssertionError`` when it takes too long."""
+    deadline = time.monotonic() + patience
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain: {what}"
+        time.sleep(0.1)
+    return found
+
+
+def edit(region: str, old: str, new: str) -> None:
+    """Replace a region's file as editors do, a new one renamed over it. The daemon sees it by itself."""
+    file = REGIONS / f"{region}.yaml"
+    text = file.read_text()
+    assert old in text, f"{file} has no {old!r}"
+    changed = file.with_suffix(".yaml.new")
+    changed.write_text(text.replace(old, new, 1))
+    changed.replace(file)
+
+
+def page(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return str(answer.read().decode())
+
+
+def total(name: str, **labels: str) -> float:
+    """The sum of a metric's samples that have these labels, as the daemon serves them now."""
+    wanted = labels.items()
+    families = text_string_to_metric_families(page("http://127.0.0.1:9436/metrics"))
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return sum(sample.value for sample in samples if wanted <= sample.labels.items())
+
+
+def prometheus(path: str, **arguments: str) -> Any:
+    """What this machine's Prometheus answers to a call of its HTTP API."""
+    answer = json.loads(page(f"http://127.0.0.1:9090/api/v1/{path}?{urllib.parse.urlencode(arguments)}"))
+    assert answer["status"] == "success", answer
+    return answer["data"]
