@@ -1,0 +1,153 @@
+"""One region: what passes and what does not, whom it hits, and what an edit changed."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from monitoring.dashboards import promql
+from monitoring.dashboards.frame import Panels, choice, frame
+from monitoring.dashboards.panels import BITS, NONE, PACKETS, SHARE, lines, listing, number
+from monitoring.dashboards.promql import in_range, or_zero, per_second, picked
+
+HERE = 'region="$region"'
+SERVICE = 'service=~"$service"'
+BLOCKED = 'verdict="blocked"'
+DECIDED = 'verdict=~"passed|blocked|throttled"'
+PASSED = 'verdict="passed"'
+LEAKED = ('service=""', PASSED)
+
+
+def dashboard() -> Dashboard:
+    regions = 'label_values(citygate_subscribers_refused{job="$job", region!=""}, region)'
+    services = 'label_values(citygate_packets_total{job="$job", region="$region"}, service)'
+    return frame(
+        "citygate-region",
+        "One region: what passes and what does not, whom it hits, and what an edit changed. Edits are vertical lines.",
+        {"Now": now(), "Before and after an edit": edits(), "Services": by_service(), "Before it has a name": leak()},
+        [choice("region", "Region", regions, several=False), choice("service", "Service", services, several=True)],
+    )
+
+
+def now() -> Panels:
+    return [
+        number("Packets", "A second, whatever becomes of them.", or_zero(f"sum({_rate(DECIDED)})"), PACKETS, width=4),
+        number("Refused", "Packets a second.", or_zero(f"sum({_rate(BLOCKED)})"), PACKETS, width=4),
+        number(
+            "Refused part",
+            "Of the packets in the time shown.",
+            promql.share(_whole(BLOCKED), _whole(DECIDED)),
+            SHARE,
+            width=4,
+        ),
+        number(
+            "Subscribers hit",
+            "Who had a packet refused in the last five minutes, whatever the service; of IPv6 a /64 is one.",
+            f"sum({picked('citygate_subscribers_refused', HERE)})",
+            width=4,
+        ),
+        number(
+            "Leaked before naming",
+            "Packets in the time shown that passed because their flow had no name yet.",
+            or_zero(f"sum({in_range('packets', 'region', HERE, *LEAKED)})"),
+            width=4,
+        ),
+        number(
+            "Unfiltered",
+            "Packets in the time shown that the daemon never looked at.",
+            f"ceil(sum(increase({picked('citygate_unfiltered_packets_total', HERE)}[$__range])))",
+            words=NONE,
+            alarm=True,
+            width=4,
+        ),
+    ]
+
+
+def edits() -> Panels:
+    return [
+        lines(
+            "Packets by verdict",
+            "Of the chosen services. would_block: a rule in monitor mode would have refused them.",
+            {"{{verdict}}": per_second("packets", "verdict", HERE, SERVICE)},
+            PACKETS,
+        ),
+        lines(
+            "Subscribers hit",
+            "Who had a packet refused in the last five minutes, whatever the service.",
+            {"subscribers": f"sum({picked('citygate_subscribers_refused', HERE)})"},
+        ),
+        lines(
+            "Refused by service",
+            "Packets a second.",
+            {"{{service}}": per_second("packets", "service", HERE, SERVICE, BLOCKED)},
+            PACKETS,
+            stacked=True,
+        ),
+        lines(
+            "Passed by service",
+            "Packets a second, the ten largest of each moment. An empty name: not yet named.",
+            {"{{service}}": f"topk(10, {per_second('packets', 'service', HERE, SERVICE, PASSED)})"},
+            PACKETS,
+            stacked=True,
+        ),
+    ]
+
+
+def by_service() -> Panels:
+    by = "service, provider, verdict, direction"
+    return [
+        listing(
+            "What became of the packets",
+            "In the time shown, and a second over the last 30 seconds. up: from the subscriber.",
+            {
+                "packets": in_range("packets", by, HERE, SERVICE),
+                "bytes": in_range("bytes", by, HERE, SERVICE),
+                "packets/s": per_second("packets", by, HERE, SERVICE),
+            },
+            by.split(", "),
+            {"packets": "short", "bytes": "bytes", "packets/s": PACKETS},
+            sort="packets",
+            width=16,
+        ),
+        listing(
+            "Flows named",
+            "In the time shown. A flow of many messages (DNS, SIP) counts at each change of name.",
+            {"flows": in_range("flows_named", "service", HERE, SERVICE)},
+            ["service"],
+            {"flows": "short"},
+            sort="flows",
+            width=8,
+        ),
+        lines(
+            "Traffic",
+            "Layer 3. up: from the subscribers.",
+            {"{{direction}}": f"{per_second('bytes', 'direction', HERE, SERVICE)} * 8"},
+            BITS,
+            width=24,
+        ),
+    ]
+
+
+def leak() -> Panels:
+    all_passed = per_second("packets", "region", HERE, PASSED)
+    return [
+        lines(
+            "Leaked before naming",
+            "Packets a second that passed because their flow had no name yet.",
+            {"{{direction}}": per_second("packets", "direction", HERE, *LEAKED)},
+            PACKETS,
+        ),
+        lines(
+            "Leaked part",
+            "Of the packets that passed.",
+            {"leaked": promql.share(per_second("packets", "region", HERE, *LEAKED), all_passed)},
+            SHARE,
+        ),
+    ]
+
+
+def _rate(*matchers: str) -> str:
+    return per_second("packets", "region", HERE, SERVICE, *matchers)
+
+
+def _whole(verdict: str) -> str:
+    return in_range("packets", "region", HERE, SERVICE, verdict)

@@ -1,0 +1,141 @@
+"""For each alert, what brings it about on a gateway that is well."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from citygate.kernel.skeleton import REFUSED_SIZE
+from citygate.lab.call import Call
+from citygate.lab.topology import GATEWAY, party
+from tests.e2e.pairs import Udp
+from tests.e2e.tools import nft, stopped, until
+from tests.monitoring.scene import PATIENCE, Scene
+
+PROVIDERS = "policies/providers.yaml"
+
+Break = Callable[[Scene], AbstractContextManager[None]]
+"""While it is entered, or soon after it was, the alert fires."""
+
+
+@contextmanager
+def policy_refused(scene: Scene) -> Iterator[None]:
+    file = scene.gateway.region("beijing")
+    text = file.read_text()
+    scene.gateway.edit("beijing", text.replace("service: skypeout", "service: skypeuot"))
+    yield
+    scene.gateway.edit("beijing", text)
+
+
+@contextmanager
+def policy_not_taken(scene: Scene) -> Iterator[None]:
+    """A file whose time stamp lies ahead of the clock, until that has come."""
+    reloads = scene.gateway.reloads()
+    ahead = time.time() + 7
+    os.utime(scene.gateway.region("beijing"), (ahead, ahead))
+    until(lambda: scene.gateway.reloads() > reloads, "the reload", PATIENCE)
+    yield
+
+
+def licences_end(days: int) -> Break:
+    """All of them, so many days from now by the regions' clocks, which are Shanghai's."""
+
+    @contextmanager
+    def register(scene: Scene) -> Iterator[None]:
+        text = (scene.gateway.directory / PROVIDERS).read_text()
+        last = (datetime.now(UTC) + timedelta(hours=8, days=days)).date()
+        save(scene, text.replace("from: 2990-01-01", "from: 2016-06-01").replace("until: 2999-12-31", f"until: {last}"))
+        yield
+        save(scene, text)
+
+    def save(scene: Scene, text: str) -> None:
+        reloads = scene.gateway.reloads()
+        new = scene.gateway.directory / "providers.new"
+        new.write_text(text)
+        new.replace(scene.gateway.directory / PROVIDERS)
+        until(lambda: scene.gateway.reloads() > reloads, "the edit", PATIENCE)
+
+    return register
+
+
+@contextmanager
+def much_refused(scene: Scene) -> Iterator[None]:
+    """Calls where little was refused so far, until the alert fires."""
+    lab, callee = scene.gateway.lab, party("internet")
+    with Call(lab, "skypeout", party("shenzhen"), callee, 4, 7), Call(lab, "skypeout", party("shenzhen"), callee, 6, 8):
+        yield
+
+
+@contextmanager
+def table_removed(scene: Scene) -> Iterator[None]:
+    nft(scene.gateway.lab, "delete table inet citygate")
+    yield
+
+
+@contextmanager
+def daemon_hung(scene: Scene) -> Iterator[None]:
+    """For half a second, under more packets of new flows than its queue and its socket hold."""
+    with Udp(scene.gateway.lab, "shenzhen", "internet", 6) as flow, stopped(scene.gateway):
+        flow.send(*(b"%01400d" % number for number in range(20_000)))
+        time.sleep(0.5)
+    yield
+
+
+@contextmanager
+def restarted(scene: Scene) -> Iterator[None]:
+    """Three times, each seen by Prometheus."""
+    for _ in range(3):
+        scene.gateway.kill()
+        scene.gateway.start()
+        began = scene.gateway.total("process_start_time_seconds")
+        seen = 'process_start_time_seconds{job="citygate"}'
+        until(lambda: began in scene.prometheus.query(seen).values(), "Prometheus to see the new one", PATIENCE)  # noqa: B023
+    yield
+
+
+@contextmanager
+def set_filled(scene: Scene) -> Iterator[None]:
+    """With as many refused subscribers as nearly fill it."""
+    first = int(ip_address("10.10.0.0"))
+    keys = (f"0x10000 . {ip_address(first + number)}" for number in range(int(REFUSED_SIZE * 0.95)))
+    file = scene.gateway.directory / "refused.nft"
+    file.write_text(f"add element inet citygate refused4 {{ {', '.join(keys)} }}\n")
+    done = scene.gateway.lab.run(GATEWAY, ["nft", "-f", str(file)])
+    assert done.returncode == 0, done.stderr
+    yield
+    nft(scene.gateway.lab, "flush set inet citygate refused4")
+
+
+@contextmanager
+def ended(scene: Scene) -> Iterator[None]:
+    scene.gateway.kill()
+    yield
+    scene.gateway.start()
+
+
+@contextmanager
+def little_room(scene: Scene) -> Iterator[None]:
+    """Nothing: the limit is the whole machine's. The test lowers what the alert thinks nearly full."""
+    yield
+
+
+BROKEN: dict[str, Break] = {
+    "CitygatePolicyRefused": policy_refused,
+    "CitygatePolicyNotTaken": policy_not_taken,
+    "CitygateLicenceEnds": licences_end(10),
+    "CitygateLicenceEnded": licences_end(-2),
+    "CitygateConntrackNearlyFull": little_room,
+    "CitygateBlockRateChanged": much_refused,
+    "CitygateCounterSetNearlyFull": set_filled,
+    "CitygateUnfiltered": daemon_hung,
+    "CitygateQueueDrops": daemon_hung,
+    "CitygateSlowVerdicts": daemon_hung,
+    "CitygateTableRemoved": table_removed,
+    "CitygateRestarts": restarted,
+    "CitygateDown": ended,
+}
+"""By alert, the lasting damage last."""
