@@ -258,7 +258,7 @@ def test_every_count_of_a_worker_is_served(in_force: InForce) -> None:
 
 
 def ask(sources: metrics.Sources, request: Request) -> Answer:
-    return metrics.page(sources, Work())(request)
+    return metrics.page(sources, Work(rest=0.0))(request)
 
 
 def test_a_scrape_gets_the_format_and_the_encoding_that_it_asks_for(in_force: InForce) -> None:

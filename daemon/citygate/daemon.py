@@ -50,6 +50,7 @@ GUARD_SECONDS = 0.25  # between two looks after the table, at least
 CLOCK_SECONDS = 1.0  # between two looks at the clock, at most: it may be set
 CLOCK_SET_BACK = timedelta(seconds=2)
 TORN_SECONDS = 1.0  # between two attempts to make the table again
+SCRAPE_REST, OVERVIEW_REST = 0.5, 2.0  # so each kind of page takes two thirds or a third of one core at most
 TAKE_SECONDS = 2.0  # that a packet loop may need to take new names: it looks every 0.2 s
 
 
@@ -104,7 +105,8 @@ class Daemon:
             lambda: self._enforcer.in_force,
         )
         self._sources = self._make_sources()
-        self._scrapes, self._overviews = Work(), Work()  # who looks at the status page holds up no scrape
+        # Who looks at the status page holds up no scrape.
+        self._scrapes, self._overviews = Work(rest=SCRAPE_REST), Work(rest=OVERVIEW_REST)
         self._web = self._open_web()
         self._control = self._open_control()
 

@@ -43,7 +43,7 @@ def answering(in_force: InForce, kernel: Counters | None) -> tuple[Status, metri
 
 def told(in_force: InForce, kernel: Counters | None, packed: bool = False) -> dict[str, Any]:
     status, made = answering(in_force, kernel)
-    answer = overview.page(status, made, Work())(Request(gzip=packed))
+    answer = overview.page(status, made, Work(rest=0.0))(Request(gzip=packed))
     assert answer.status == 200
     assert ("Content-Encoding", "gzip") in answer.headers or not packed
     found: dict[str, Any] = json.loads(gzip.decompress(answer.body) if packed else answer.body)

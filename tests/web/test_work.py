@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
-from citygate.web import work
 from citygate.web.work import Ended, Work
 
 PATIENCE = 30.0
@@ -36,7 +36,7 @@ class Slow:
 
 
 def test_who_comes_while_one_is_made_shares_the_next() -> None:
-    shared, slow = Work(), Slow()
+    shared, slow = Work(rest=0.0), Slow()
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(shared.do, "page", slow)
         assert slow.begun.acquire(timeout=PATIENCE)
@@ -51,7 +51,7 @@ def test_who_comes_while_one_is_made_shares_the_next() -> None:
 
 
 def test_different_pages_take_turns() -> None:
-    shared, slow = Work(), Slow()
+    shared, slow = Work(rest=0.0), Slow()
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(shared.do, key, slow) for key in range(4)]
         slow.go.release(4)
@@ -59,26 +59,42 @@ def test_different_pages_take_turns() -> None:
     assert slow.most_at_once == 1
 
 
+def test_who_came_first_is_served_first() -> None:
+    shared, slow, order = Work(rest=0.0), Slow(), list[str]()
+    with ThreadPoolExecutor(3) as pool:
+        asked: list[Future[object]] = [pool.submit(shared.do, "busy", slow)]
+        assert slow.begun.acquire(timeout=PATIENCE)
+        for key in ("one", "two"):
+            asked.append(pool.submit(shared.do, key, partial(order.append, key)))
+            wait_for(partial(shared._waiting.__contains__, key))
+        slow.go.release()
+        for each in asked:
+            each.result(PATIENCE)
+    assert order == ["one", "two"]
+
+
 def test_the_next_begins_after_a_rest() -> None:
-    shared = Work()
-    times = []
+    shared = Work(rest=2.0)
+    begun: list[float] = []
+    ended: list[float] = []
+    took: list[float] = []
 
     def make() -> None:
-        times.append(time.monotonic())
-        time.sleep(0.1)
-        times.append(time.monotonic())
+        begun.append(time.monotonic())
+        before = time.thread_time()
+        while time.thread_time() < before + 0.1:
+            pass
+        took.append(time.thread_time() - before)
+        ended.append(time.monotonic())
 
     for _ in range(3):
         shared.do("page", make)
-    took = [end - begin for begin, end in zip(times[::2], times[1::2], strict=True)]
-    rests = [begin - end for end, begin in zip(times[1:-1:2], times[2::2], strict=True)]
-    assert len(rests) == 2
-    for rest, before in zip(rests, took, strict=False):
-        assert rest >= work.REST * before * 0.9
+    rests = [begin - end for end, begin in zip(ended[:2], begun[1:], strict=True)]
+    assert all(rest >= 2.0 * before for rest, before in zip(rests, took, strict=False))
 
 
 def test_who_waits_gets_what_went_wrong_and_the_next_is_made() -> None:
-    shared = Work()
+    shared = Work(rest=0.0)
 
     def fail() -> int:
         raise ValueError("no")
@@ -88,10 +104,9 @@ def test_who_waits_gets_what_went_wrong_and_the_next_is_made() -> None:
     assert shared.do("page", lambda: 7) == 7
 
 
-def test_the_end_waits_for_no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "REST", 1e6)
-    shared = Work()
-    shared.do("page", lambda: time.sleep(0.01))
+def test_the_end_waits_for_no_rest() -> None:
+    shared = Work(rest=1e9)
+    shared.do("page", lambda: sum(range(100_000)))
     with ThreadPoolExecutor(2) as pool:
         waiting: list[Future[int]] = [pool.submit(shared.do, key, lambda: 1) for key in ("page", "other")]
         wait_for(lambda: len(shared._waiting) == 2)

@@ -17,7 +17,7 @@ from citygate.kernel import Counters
 from citygate.metrics import Sources
 from citygate.review.words import problem_text
 from citygate.status import Status
-from citygate.status_words import rows
+from citygate.status_words import ago, rows
 from citygate.web.answer import Answer, Page, Request
 from citygate.web.work import Work
 
@@ -42,6 +42,7 @@ def overview(status: Status, sources: Sources) -> dict[str, Any]:
         "host": os.uname().nodename,
         "status": told,
         "facts": [*rows(told)],
+        "loaded": ago(told["policy"]["age_s"]),
         "problems": [problem_text(problem) for problem in told["refused"]["problems"]] if told["refused"] else [],
         **counted(kernel, sources.in_force()),
     }
