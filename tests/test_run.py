@@ -49,7 +49,7 @@ def test_unknown_command_is_refused_with_the_help() -> None:
 
 
 @pytest.mark.usefixtures("root")
-@pytest.mark.parametrize("command", ["demo", "test", "bench", "deb"])
+@pytest.mark.parametrize("command", ["demo", "test", "bench", "deb", "vm"])
 def test_what_needs_root_says_so_before_it_does_anything(command: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
