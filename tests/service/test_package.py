@@ -1,0 +1,263 @@
+"""The Debian package: what is in it, and what installing, upgrading, removing and purging it do to a real Debian."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from citygate.lab.stream import Stream, Streams
+from citygate.lab.topology import Lab, party
+from tests.conftest import ROOT
+from tests.e2e.tools import region, until
+from tests.service.machine import Machine
+from tests.test_packaging import COMPILED, PACKAGE
+
+SITE = r"usr/lib/citygate/lib/python3\.\d+/site-packages"
+CONFIG = "/etc/citygate/citygate.yaml"
+EXAMPLE = "/etc/citygate/policies/regions/example.yaml"
+ENABLED = "/etc/systemd/system/multi-user.target.wants/citygate.service"
+RATE = 500.0  # datagrams a second of each stream
+REFUSED, ALLOWED = "openvpn", "wireguard"
+
+
+class Entry(NamedTuple):
+    """One file of a package."""
+
+    mode: str  # as ls prints it
+    owner: str  # user/group
+    path: str  # without the leading slash
+    target: str  # of a symbolic link
+
+
+def contents(deb: Path) -> list[Entry]:
+    lines = subprocess.run(["dpkg-deb", "--contents", deb], capture_output=True, text=True, check=True).stdout
+    entries = []
+    for line in lines.splitlines():
+        mode, owner, _, _, _, name = line.split(maxsplit=5)
+        path, _, target = name.partition(" -> ")
+        entries.append(Entry(mode, owner, path.removeprefix("./"), target))
+    return entries
+
+
+def field(deb: Path, name: str) -> str:
+    return subprocess.run(["dpkg-deb", "--field", deb, name], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def unpacked(deb: Path, to: Path) -> Path:
+    subprocess.run(["dpkg-deb", "--raw-extract", deb, to], check=True)
+    return to
+
+
+def newer(deb: Path, to: Path, change: Callable[[Path], None] = lambda tree: None) -> Path:
+    """The same package with a higher version and a change, as the next release would be."""
+    tree = unpacked(deb, to / "tree")
+    control = tree / "DEBIAN/control"
+    control.write_text(re.sub(r"^Version: (.*)~", r"Version: \1+next~", control.read_text(), flags=re.MULTILINE))
+    change(tree)
+    made = to / "newer.deb"
+    subprocess.run(["dpkg-deb", "-Znone", "--root-owner-group", "--build", tree, made], check=True, capture_output=True)
+    shutil.rmtree(tree)
+    return made
+
+
+def test_is_named_after_version_and_release(release: str, deb: Path) -> None:
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert field(deb, "Version") == f"{version[1]}~{release}"
+    assert deb.name == f"citygate_{version[1]}~{release}_{field(deb, 'Architecture')}.deb"
+
+
+def test_depends_on_the_release_it_is_for(release: str, deb: Path) -> None:
+    depends = field(deb, "Depends")
+    python, ssl = {"bookworm": ((11, 12), "libssl3"), "trixie": ((13, 14), "libssl3t64")}[release]
+    assert f"python3 (>= 3.{python[0]}~), python3 (<< 3.{python[1]})" in depends
+    assert {ssl, "libnetfilter-queue1", "nftables"} <= set(re.findall(r"[a-z0-9-]+", depends))
+    assert field(deb, "Recommends") == "iptables"
+
+
+def test_holds_what_a_gateway_needs_and_no_more(release: str, deb: Path) -> None:
+    entries = {entry.path: entry for entry in contents(deb)}
+    units = "lib/systemd/system" if release == "bookworm" else "usr/lib/systemd/system"
+    for path in (
+        f"{units}/citygate.service",
+        f"{units}/citygate@.service",
+        "usr/lib/sysusers.d/citygate.conf",
+        "usr/share/bash-completion/completions/citygate",
+        "usr/share/citygate/monitoring/prometheus.yml",
+        "usr/share/citygate/policies/providers.yaml",
+        "usr/share/citygate/policies/regions/shenzhen.yaml",
+        "usr/share/doc/citygate/bundled",
+        "usr/share/doc/citygate/changelog.gz",
+        "usr/share/doc/citygate/copyright",
+    ):
+        assert path in entries
+    assert entries["usr/bin/citygate"].target == "../lib/citygate/bin/citygate"
+    assert {entry.owner for entry in entries.values()} == {"root/root"}
+    assert not [entry.path for entry in entries.values() if entry.mode[8] == "w" and entry.mode[0] != "l"]
+    programs = {entry.path.rpartition("/")[2] for entry in entries.values() if "/citygate/bin/" in entry.path}
+    assert {re.sub(r"3\.\d+$", "3.x", name) for name in programs} == {"", "citygate", "python", "python3", "python3.x"}
+    unwanted = re.compile(r"\.(pyx|pxd|pyi|c|h|o)$|/tests?/|/(pip|setuptools|Cython|wheel|pytest|mypy|ruff)[-/]")
+    libraries = [path for path in entries if path.startswith("usr/lib/citygate/")]
+    assert not [path for path in libraries if unwanted.search(path)]
+
+
+def test_each_module_is_there_and_compiled(deb: Path) -> None:
+    modules = {re.sub(f"^{SITE}/", "", entry.path) for entry in contents(deb)}
+    modules = {re.sub(r"\.cpython-\d+", "", module) for module in modules}
+    modules |= {re.sub(r"-[a-z0-9_]+-linux-gnu\.so$", ".so", module) for module in modules}
+    for source in COMPILED + list(PACKAGE.rglob("*.py")):
+        place = source.relative_to(PACKAGE.parent)
+        if source.suffix == ".py":
+            assert {str(place), str(place.parent / "__pycache__" / f"{place.name}c")} <= modules
+        else:
+            assert str(place.with_suffix(".so")) in modules
+
+
+def test_scripts_begin_with_the_python_of_the_package(deb: Path, tmp_path: Path) -> None:
+    tree = unpacked(deb, tmp_path / "tree")
+    assert (tree / "usr/lib/citygate/bin/citygate").read_text().startswith("#!/usr/lib/citygate/bin/python\n")
+    for file in (path for path in (tree / "usr").rglob("*") if path.is_file() and not path.is_symlink()):
+        assert b"/build/citygate" not in file.read_bytes(), f"{file.relative_to(tree)} names the place where it was built"
+
+
+def test_lintian_finds_no_error(deb: Path) -> None:
+    if not shutil.which("lintian"):
+        pytest.skip("needs lintian")
+    done = subprocess.run(["lintian", "--allow-root", deb], capture_output=True, text=True, check=False)
+    assert "E: " not in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_fresh_install_filters_at_once_and_touches_nobody(bare: Machine, deb: Path) -> None:
+    bare.install(deb)
+    assert bare.property("citygate", "ActiveState") == "active"
+    assert bare.run("systemctl", "is-enabled", "citygate").stdout.strip() == "enabled"
+    assert bare.run("systemctl", "is-enabled", "citygate@.service", check=False).stdout.strip() == "disabled"
+    assert bare.run("citygate", "version").stdout.split()[-1] == field(deb, "Version").partition("~")[0]
+    assert bare.run("getent", "group", "citygate").stdout.startswith("citygate:")
+    assert re.search(r":/usr/sbin/nologin$", bare.run("getent", "passwd", "citygate").stdout.strip())
+    assert bare.run("stat", "--format=%U", "/var/lib/citygate").stdout.strip() == "citygate"
+    assert bare.run("stat", "--format=%U %a", CONFIG, EXAMPLE).stdout == "root 644\n" * 2
+    bare.run("citygate", "check", "--strict", "/etc/citygate/policies")
+    bare.run("citygate", "check", "/usr/share/citygate/policies")
+    listed = bare.run("nft", "list", "map", "inet", "citygate", "zone4").stdout
+    assert re.findall(r"\d+\.\d+\.\d+\.\d+/\d+", listed) == ["192.0.2.0/24"]  # RFC 5737: documentation alone
+    assert bare.run("citygate", "status").stdout
+    said = bare.run("bash", "-c", ". /usr/share/bash-completion/completions/citygate; complete -p citygate").stdout
+    assert "-F _citygate_completion citygate" in said
+    assert bare.run("dpkg", "--verify", "citygate").stdout == ""
+
+
+def test_an_upgrade_under_traffic_loses_nothing_and_lets_nothing_through(
+    bare: Machine, lab: Lab, deb: Path, tmp_path: Path
+) -> None:
+    """Flows with names, over IPv4 and IPv6: refused ones stay refused, allowed ones lose no packet."""
+    bare.install(deb)
+    next_one = newer(deb, tmp_path)
+    policy = region(f"match: {{service: {REFUSED}}}, action: allow")
+    put_policy(bare, policy)
+    caller, callee = party("shenzhen"), party("internet")
+    streams = {
+        (name, family): Stream(lab, name, caller, callee, family) for name in (REFUSED, ALLOWED) for family in (4, 6)
+    }
+    with Streams(list(streams.values()), RATE):
+        put_policy(bare, policy.replace("allow}", "drop}"))
+        before = pid(bare)
+        since = time.monotonic()
+        time.sleep(0.5)
+        bare.install(next_one)
+        until(lambda: bare.property("citygate", "ActiveState") == "active", "the new version to be ready")
+        time.sleep(0.5)
+        upto = time.monotonic() - 0.1
+    assert bare.run("dpkg-query", "--show", "--showformat=${Version}", "citygate").stdout == field(next_one, "Version")
+    assert pid(bare) not in (before, 0)
+    assert "adopted table" in bare.journal("citygate").splitlines()[-2]
+    print(f"upgrade, {upto - since:.1f} s of traffic:")
+    for (name, family), stream in streams.items():
+        through, lost = stream.arrived(since, upto), stream.lost(since, upto)
+        print(f"  {name} over IPv{family}: {len(through)} of {len(through) + len(lost)} arrived")
+    for family in (4, 6):
+        refused, allowed = streams[REFUSED, family], streams[ALLOWED, family]
+        assert len(refused.lost(since, upto)) > 2 * 0.5 * RATE / 2
+        assert refused.arrived(since, upto) == []
+        assert allowed.lost(since, upto) == []
+
+
+def put_policy(machine: Machine, text: str) -> None:
+    """In place of the regions that are there; taken when it comes back."""
+    for old in machine.path("/etc/citygate/policies/regions").glob("shenzhen.yaml"):
+        old.unlink()
+    machine.path("/etc/citygate/policies/regions/shenzhen.yaml").write_text(text)
+    machine.run("systemctl", "reload", "citygate")
+
+
+def pid(machine: Machine) -> int:
+    return int(machine.property("citygate", "MainPID"))
+
+
+def test_an_upgrade_keeps_what_operators_wrote(bare: Machine, deb: Path, tmp_path: Path) -> None:
+    bare.install(deb)
+    edited = bare.path(CONFIG).read_text().replace("127.0.0.1:9436", "127.0.0.1:9437")
+    bare.path(CONFIG).write_text(edited)
+    own = bare.path("/etc/citygate/policies/regions/shenzhen.yaml")
+    own.write_text(region())
+    register = bare.path("/var/lib/citygate/register.jsonl").read_bytes()
+
+    def change(tree: Path) -> None:
+        for name in (CONFIG, EXAMPLE):
+            file = tree / name.lstrip("/")
+            file.write_text(file.read_text() + "# new in the next version\n")
+
+    bare.install(newer(deb, tmp_path, change), "--force-confold")
+    assert bare.path(CONFIG).read_text() == edited
+    assert bare.path(CONFIG + ".dpkg-dist").read_text().endswith("# new in the next version\n")
+    assert bare.path(EXAMPLE).read_text().endswith("# new in the next version\n")  # nobody had touched it
+    assert own.read_text() == region()
+    assert bare.path("/var/lib/citygate/register.jsonl").read_bytes().startswith(register)
+    assert "metrics on 127.0.0.1:9437" in bare.journal("citygate")
+
+
+def test_a_stopped_or_disabled_service_stays_so(bare: Machine, deb: Path, tmp_path: Path) -> None:
+    bare.install(deb)
+    bare.run("systemctl", "disable", "--now", "citygate")
+    bare.install(newer(deb, tmp_path))
+    assert bare.property("citygate", "ActiveState") == "inactive"
+    assert bare.run("systemctl", "is-enabled", "citygate", check=False).stdout.strip() == "disabled"
+
+
+def test_remove_keeps_the_configuration_and_purge_leaves_nothing(bare: Machine, deb: Path) -> None:
+    bare.install(deb)
+    bare.path(CONFIG).write_text(bare.path(CONFIG).read_text().replace("on_stop: remove", "on_stop: keep"))
+    bare.run("systemctl", "restart", "citygate")
+    bare.path("/etc/citygate/policies/regions/shenzhen.yaml").write_text(region())
+    assert "inet citygate" in bare.run("nft", "list", "tables").stdout
+
+    bare.run("dpkg", "--remove", "citygate")
+    assert pid(bare) == 0
+    assert "citygate" not in bare.run("nft", "list", "ruleset").stdout
+    assert bare.path("/etc/citygate/policies/regions/shenzhen.yaml").exists()
+    assert bare.path("/var/lib/citygate/register.jsonl").exists()
+    assert left(bare, "/usr") == []
+    assert bare.run("systemctl", "--failed", "--quiet").stdout == ""
+
+    bare.install(deb)  # again: as it was left
+    assert bare.property("citygate", "ActiveState") == "active"
+    assert "on_stop: keep" in bare.path(CONFIG).read_text()
+
+    bare.run("dpkg", "--purge", "citygate")
+    assert "citygate" not in bare.run("nft", "list", "ruleset").stdout
+    assert left(bare, "/etc", "/usr", "/var", "/run") == []
+    assert bare.run("dpkg-query", "--show", "citygate", check=False).returncode == 1
+
+
+def left(machine: Machine, *places: str) -> list[str]:
+    """What is still there by the package's name, the account and what logs say apart."""
+    found = machine.run("find", *places, "-xdev", "-name", "*citygate*").stdout.splitlines()
+    return [path for path in found if not path.startswith(("/var/log/journal", "/run/systemd"))]
