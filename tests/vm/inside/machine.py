@@ -14,7 +14,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 REGIONS = Path("/etc/citygate/policies/regions")
-PATIENCE = 120.0
+KEPT = Path("/root/shanghai.yaml")
+"""Shanghai's file from before it is closed for the second start."""
+PATIENCE = 300.0
 """Seconds that something may take here, where everything is slow."""
 
 
@@ -48,14 +50,21 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
     return found
 
 
-def edit(region: str, old: str, new: str) -> None:
+def policy(region: str) -> Path:
+    return REGIONS / f"{region}.yaml"
+
+
+def save(region: str, text: str) -> None:
     """Replace a region's file as editors do, a new one renamed over it. The daemon sees it by itself."""
-    file = REGIONS / f"{region}.yaml"
-    text = file.read_text()
-    assert old in text, f"{file} has no {old!r}"
-    changed = file.with_suffix(".yaml.new")
-    changed.write_text(text.replace(old, new, 1))
-    changed.replace(file)
+    new = policy(region).with_suffix(".yaml.new")
+    new.write_text(text)
+    new.replace(policy(region))
+
+
+def edit(region: str, old: str, new: str) -> None:
+    text = policy(region).read_text()
+    assert old in text, f"{region} has no {old!r}"
+    save(region, text.replace(old, new, 1))
 
 
 def page(url: str) -> str:
