@@ -74,7 +74,7 @@ def test_the_queue_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     [
         ("stop", "", 0, False, "citygate.service was stopped: the table and the queue rules are removed"),
         ("stop", "on_stop: remove\n", 0, False, "citygate.service was stopped: the table and the queue rules are"),
-        ("stop", "on_stop: keep\n", 0, True, "the table stays in place: on_stop is keep"),
+        ("stop", "on_stop: keep\n", 0, True, "the table stays in place, on_stop is keep"),
         ("restart", "on_stop: remove\n", 0, True, "the table stays in place: citygate.service is not stopped for good"),
         ("stop", "on_stop: maybe\n", 1, True, "the table stays in place: the configuration does not say"),
     ],

@@ -13,9 +13,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from citygate import config, systemd
-from citygate.kernel import KernelError, remove
-from citygate.policy.problem import PolicyError
+from citygate import systemd
 
 log = logging.getLogger(__name__)
 
@@ -27,22 +25,37 @@ def stopped(unit: str, config_file: Path) -> int:
     """
     systemd.start_logging()
     try:
-        stays = why_it_stays(unit, jobs(), os.environ.get("SERVICE_RESULT", "")) or _kept(config_file)
-        if not stays:
-            remove()
-    except PolicyError as error:
-        for problem in error.problems:
-            log.error("%s", problem)
-        log.error("the table stays in place: the configuration does not say what becomes of it")
-        return 1
-    except (KernelError, OSError, subprocess.SubprocessError) as error:
+        stays = why_it_stays(unit, jobs(), os.environ.get("SERVICE_RESULT", ""))
+    except (OSError, subprocess.SubprocessError) as error:
         log.error("the table stays in place: %s", error)
         return 1
     if stays:
         log.info("the table stays in place: %s", stays)
+        return 0
+    return _stop(unit, config_file)
+
+
+def _stop(unit: str, config_file: Path) -> int:
+    # Imported here: after every other end the daemon comes back, and sooner without.
+    from citygate import config
+    from citygate.kernel import KernelError, remove
+    from citygate.policy.problem import PolicyError
+
+    try:
+        if config.load(config_file).on_stop == "keep":
+            log.info("%s was stopped: the table stays in place, on_stop is keep", unit)
+        else:
+            remove()
+            log.info("%s was stopped: the table and the queue rules are removed, nothing is filtered any more", unit)
+    except PolicyError as error:
+        for problem in error.problems:
+            log.error("%s", problem)
+        log.error("the table stays in place: the configuration does not say what becomes of it")
+    except (KernelError, OSError) as error:
+        log.error("the table stays in place: %s", error)
     else:
-        log.info("%s was stopped: the table and the queue rules are removed, nothing is filtered any more", unit)
-    return 0
+        return 0
+    return 1
 
 
 def why_it_stays(unit: str, waiting: Mapping[str, str], result: str) -> str:
@@ -66,7 +79,3 @@ def jobs() -> dict[str, str]:
         raise OSError(f"systemd cannot be asked whether this is a stop: {done.stderr.strip()}")
     rows = [line.split() for line in done.stdout.splitlines()]  # number, unit, type, state
     return {row[1]: row[2] for row in rows if len(row) == 4}
-
-
-def _kept(config_file: Path) -> str:
-    return "on_stop is keep" if config.load(config_file).on_stop == "keep" else ""

@@ -29,7 +29,7 @@ def test_only_a_stop_takes_the_table_away_if_at_all(service: Service, on_stop: s
     service.run("systemctl", "stop", UNIT)
     assert service.table() == (table if on_stop == "keep" else "")
     assert service.has_queue_step() == (on_stop == "keep")
-    said = "the table stays in place: on_stop is keep" if on_stop == "keep" else "nothing is filtered any more"
+    said = "the table stays in place, on_stop is keep" if on_stop == "keep" else "nothing is filtered any more"
     assert said in service.log()
     assert service.machine.property(UNIT, "Result") == "success"
 
