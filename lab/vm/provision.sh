@@ -2,6 +2,8 @@
 
 here=$(dirname "$(readlink -f "$0")")
 checkout=$(readlink -f "$here/../..")
+library=/usr/local/lib/citygate-lab
+mkdir -p $library
 export DEBIAN_FRONTEND=noninteractive
 
 say() { echo "lab: $*"; }
@@ -25,22 +27,22 @@ install() {
     done
 }
 
-# The newest package of citygate for Debian 13 in build/, unless that very version is installed.
+# The newest package of citygate for Debian 13 in build/, unless that very file has been installed; a version may have many.
 install_citygate() {
     deb=$(ls -t "$checkout"/build/citygate_*~trixie_*.deb 2>/dev/null | head -n 1)
     [ -n "$deb" ] || fail "no package of citygate for Debian 13 in $checkout/build: make one with ./run deb trixie"
-    version=$(dpkg-deb -f "$deb" Version)
-    [ "$(dpkg-query -W -f '${Version}' citygate 2>/dev/null)" != "$version" ] || return 0
-    say "citygate $version"
+    sum=$(sha256sum <"$deb")
+    [ "$(cat $library/installed 2>/dev/null)" != "$sum" ] || return 0
+    say "$(basename "$deb")"
     apt-get -q update
-    apt-get -q -y --no-install-recommends --allow-downgrades install "$deb"
+    apt-get -q -y --no-install-recommends --allow-downgrades --reinstall install "$deb"
+    echo "$sum" >$library/installed
 }
 
 # set_up_network MACHINE: now and at each start.
 set_up_network() {
-    mkdir -p /usr/local/lib/citygate-lab
-    cp "$here/network.sh" /usr/local/lib/citygate-lab/
-    chmod 755 /usr/local/lib/citygate-lab/network.sh
+    cp "$here/network.sh" $library/
+    chmod 755 $library/network.sh
     cp "$here/citygate-lab@.service" /etc/systemd/system/
     systemctl -q enable "citygate-lab@$1.service"
     start "citygate-lab@$1.service"
