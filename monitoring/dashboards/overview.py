@@ -49,6 +49,7 @@ def health() -> Panels:
             "Gateways",
             "Whether the daemon of each chosen gateway answers Prometheus.",
             picked("up"),
+            each="instance",
             words={"1": ("✓ answers", GOOD), "0": ("✗ down", BAD)},
             to=DAEMON,
         ),
@@ -60,7 +61,13 @@ def health() -> Panels:
             words={"0": ("✓ in force", GOOD), "1": ("✗ refused", BAD)},
             to=DAEMON,
         ),
-        number("Policy", "Revision of the policy in force.", picked("citygate_policy_info"), name="revision"),
+        number(
+            "Policy",
+            "Revision of the policy in force.",
+            picked("citygate_policy_info"),
+            each="revision",
+            name_only=True,
+        ),
         number(
             "In force for",
             "Since the policy in force was loaded.",

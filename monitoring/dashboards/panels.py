@@ -62,13 +62,15 @@ def number(
     *,
     words: Words | None = None,
     alarm: bool = False,
-    name: str = "",
+    each: str = "",
+    name_only: bool = False,
     width: int = 3,
     to: str = "",
 ) -> stat.Panel:
     """One value as of now. ``words`` stand for some values; with ``alarm`` all others but those are bad news.
 
-    ``name``: a label whose value is shown instead; ``to``: where a click leads.
+    ``each``: the label by which there may be several, whose value names them, or with ``name_only`` stands alone.
+    ``to``: where a click leads.
     """
     made = (
         stat.Panel()
@@ -80,11 +82,11 @@ def number(
         .unit(unit)
         .min(0)
         .no_value(NOTHING)
-        .with_target(_instant(query).legend_format(f"{{{{{name}}}}}" if name else "{{instance}}"))
+        .with_target(_instant(query).legend_format(f"{{{{{each}}}}}" if each else title))
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(common.BigValueGraphMode.NONE)
         .color_mode(common.BigValueColorMode.VALUE)
-        .text_mode(common.BigValueTextMode.NAME if name else common.BigValueTextMode.AUTO)
+        .text_mode(common.BigValueTextMode.NAME if name_only else common.BigValueTextMode.AUTO)
         .mappings(_mappings(words))
         .thresholds(_thresholds(BAD if alarm else CALM))
     )
@@ -139,7 +141,7 @@ def bars(title: str, description: str, name: str, query: str, *, to: str) -> bar
         .title(title)
         .description(description)
         .datasource(PROMETHEUS)
-        .height(8)
+        .height(9)
         .span(12)
         .unit(COUNT)
         .min(0)
@@ -245,6 +247,7 @@ def heat(title: str, description: str, query: str, unit: str) -> heatmap.Panel:
         .with_target(_query(query).legend_format("{{le}}").format(PromQueryFormat.HEATMAP).range())
         .no_value(NOTHING)
         .calculate(False)
+        .exemplars_color(UNSURE)
         .color(HeatmapColorOptions().mode(HeatmapColorMode.OPACITY).fill("blue").exponent(0.5).steps(64))
         .y_axis(YAxisConfig().unit(unit))
         .show_value(common.VisibilityMode.NEVER)

@@ -78,10 +78,22 @@ def table_removed(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def daemon_hung(scene: Scene) -> Iterator[None]:
-    """For half a second, under more packets of new flows than its queue and its socket hold."""
-    with Udp(scene.gateway.lab, "shenzhen", "internet", 6) as flow, stopped(scene.gateway):
-        flow.send(*(b"%01400d" % number for number in range(20_000)))
+    """For half a second, under more packets without a name than its queue and its socket hold.
+
+    Large ones: the room of a socket is in bytes, that of a queue in packets.
+    """
+    lab = scene.gateway.lab
+    with Udp(lab, "shenzhen", "internet", 4) as flow, stopped(scene.gateway):
+        flow.send(*(b"%04000d" % number for number in range(12_000)))
         time.sleep(0.5)
+
+    def told() -> bool:
+        """By the number of a packet that comes after them, how many the daemon has missed."""
+        with Udp(lab, "shenzhen", "internet", 6) as flow:
+            flow.send(b"next")
+        return scene.gateway.total("citygate_queue_unseen_packets_total") > 0
+
+    until(told, "the daemon to notice", PATIENCE)
     yield
 
 
