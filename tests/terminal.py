@@ -72,11 +72,15 @@ class Terminal:
         """What termios says of the terminal."""
         return termios.tcgetattr(self._inner)
 
-    def lines(self) -> list[str]:
-        """The last screen that came whole, or all that was written where nothing is drawn over; without colours."""
+    def screen(self) -> str:
+        """The last screen that came whole, or all that was written where nothing is drawn over; with its colours."""
         screens = self.said.split(HOME)
         whole = [screen for screen in screens[1:] if screen.count("\n") >= self._height - 1]
-        lines = [line.rstrip() for line in _CODES.sub("", whole[-1] if whole else screens[0]).splitlines()]
+        return whole[-1] if whole else screens[0]
+
+    def lines(self) -> list[str]:
+        """The same, without colours."""
+        lines = [line.rstrip() for line in _CODES.sub("", self.screen()).splitlines()]
         while lines and not lines[-1]:
             lines.pop()
         return lines
