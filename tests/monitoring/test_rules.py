@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.conftest import ROOT
 from tests.monitoring.prometheus import RULES, promtool, rules
 
 CASES = Path(__file__).parent / "alerts.yml"
@@ -53,6 +55,11 @@ def test_alert_is_shown_to_fire_and_not_to(alert: str) -> None:
         if case["alertname"] == alert
     }
     assert shown == {True, False}
+
+
+def test_alerts_are_documented() -> None:
+    rows = re.findall(r"^\| `(Citygate\w+)` \| (\w+) \|", (ROOT / "docs/monitoring.md").read_text(), re.MULTILINE)
+    assert rows == [(alert, rule["labels"]["severity"]) for alert, rule in ALERTS.items()]
 
 
 @pytest.mark.parametrize("alert", ALERTS)
