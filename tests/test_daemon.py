@@ -274,7 +274,7 @@ def test_a_restart_adopts_the_table_and_the_numbers(place: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"metrics": "192.0.2.1:9436"}, "metrics cannot be served on 192.0.2.1:9436: Cannot assign requested address"),
+        ({"metrics": "[fe80::1]:9436"}, "metrics cannot be served on [fe80::1]:9436: Invalid argument"),
         ({"events": {"to": "no/such/folder/events.json"}}, "No such file or directory"),
         ({"state": "citygate.yaml"}, "the class register cannot be opened"),
         ({"policies": "nowhere"}, "/nowhere:1:1: "),

@@ -126,7 +126,7 @@ def test_the_two_units_differ_only_in_what_an_instance_has_of_its_own() -> None:
     """Which is its namespace, its files, and that nothing hangs on when it comes."""
     plain, instance = ({line for line in unit.read_text().splitlines() if not line.startswith("#")} for unit in UNITS)
     of_instance = {line.partition("=")[0] for line in instance - plain}
-    assert of_instance == {"Description", "AssertPathExists", "NetworkNamespacePath", *EXECS, *FOLDERS}
+    assert of_instance == {"Description", "NetworkNamespacePath", *EXECS, *FOLDERS}
     of_plain = {line.partition("=")[0] for line in plain - instance}
     assert of_plain == {"Description", *ORDER, "RuntimeDirectoryPreserve", *EXECS, *FOLDERS}
     by_name = {line.replace("/%i.yaml", "/citygate.yaml").replace("/%i", "") for line in instance}

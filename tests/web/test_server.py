@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 
 import pytest
+from pyroute2 import IPRoute
 
 from citygate.config import Listen
+from citygate.lab import netns
 from citygate.web import server as web
 from citygate.web.answer import Answer, Request
 from citygate.web.server import Server
+from tests.namespaces import namespace
 
 PATIENCE = 30.0
 LARGE = b"large" * 4_000_000  # more than sockets hold
@@ -38,6 +41,29 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     made.start(PAGES)
     yield made
     made.close()
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+def test_an_address_may_come_later(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As at boot, where the service comes before the network."""
+    with namespace("web") as place, netns.inside(place), IPRoute() as links:
+        made = Server(Listen(address, 9436))
+        made.start(PAGES)
+        try:
+            assert caplog.messages == [
+                f"no interface has the address {made.listens} yet: the metrics are there once one has it"
+            ]
+            length = 32 if "." in address else 128
+            links.addr("add", index=links.link_lookup(ifname="lo")[0], address=address, prefixlen=length)
+            assert get(made, "/metrics")[0] == 200
+        finally:
+            made.close()
+
+
+def test_an_address_that_is_taken_is_refused(server: Server) -> None:
+    with pytest.raises(OSError, match="Address already in use"):
+        Server(server.listens)
 
 
 def get(

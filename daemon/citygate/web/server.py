@@ -6,6 +6,7 @@ time for it. When all threads are taken, who has been connected longest without 
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import socket
@@ -27,6 +28,7 @@ HEAD_BYTES = 16384  # of a request, to the empty line
 HEAD_S = 5.0  # that a client may take to send them
 WRITE_S = 30.0  # that a client may take to receive the answer
 REFUSED_S = 1.0  # that a client may take to read why it got none, before what it still sends cuts it off
+IP_FREEBIND = 15  # linux/in.h
 POLL_S = 0.1  # how soon the listening thread notices the end
 # Of every answer: what it is is said, and no other site may show it as its own (Fetch, cross-origin resource policy).
 HEADERS = (
@@ -70,7 +72,19 @@ class _Server(ThreadingMixIn, TCPServer):
     def __init__(self, listen: Listen, client: type[BaseHTTPRequestHandler]) -> None:
         self._lock = threading.Lock()
         self._clients: dict[socket.socket, bool] = {}  # to whether it has asked; in order of coming
+        self._listen = listen
         super().__init__(listen, client)
+
+    def server_bind(self) -> None:
+        """Also to an address that no interface has yet: the service starts before the network is up."""
+        try:
+            super().server_bind()
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            self.socket.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)  # of IPv6 sockets too
+            super().server_bind()
+            log.warning("no interface has the address %s yet: the metrics are there once one has it", self._listen)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
