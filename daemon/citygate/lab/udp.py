@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from collections import deque
@@ -12,6 +13,7 @@ from citygate.lab.topology import Lab
 
 IP_RECVERR, IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h
 SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6 = 2, 3  # linux/errqueue.h
+REFUSED = (errno.EACCES, errno.EHOSTUNREACH)  # what ICMP's "prohibited" fails a call with, IPv6 and IPv4
 BUFFER = 1 << 20
 
 Address = tuple[str, int]
@@ -65,9 +67,8 @@ class UdpSocket:
             try:
                 self._socket.sendto(payload, to)
                 return
-            except OSError:
-                if not self._take_errors():
-                    raise
+            except OSError as error:
+                self._excuse(error)
         raise OSError(f"{self.address} cannot send for ICMP errors")
 
     def receive(self) -> tuple[bytes, Address] | None:
@@ -79,9 +80,8 @@ class UdpSocket:
             except BlockingIOError:
                 self._take_errors()
                 return None
-            except OSError:
-                if not self._take_errors():
-                    raise
+            except OSError as error:
+                self._excuse(error)
 
     def refusals(self) -> list[Refusal]:
         """The refusals that came since the last call, oldest first."""
@@ -89,6 +89,15 @@ class UdpSocket:
         taken = list(self._refusals)
         self._refusals.clear()
         return taken
+
+    def _excuse(self, error: OSError) -> None:
+        """Take note of the ICMP errors behind a failed call; raise the failure when there are none.
+
+        The kernel puts an ICMP error into the queue first and fails the next call second (udp_err, udpv6_err): what was
+        read in between may fail a call that finds the queue empty.
+        """
+        if not self._take_errors() and error.errno not in REFUSED:
+            raise error
 
     def _take_errors(self) -> int:
         """Read the socket's error queue: ip(7), IP_RECVERR."""
