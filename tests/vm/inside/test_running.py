@@ -185,8 +185,6 @@ def traffic(lab: Lab) -> Iterator[Traffic]:
         edit("shanghai", "action: allow", "action: reject")
         said("citygate", "reload")
         yield Traffic(lab, refused, allowed)
-    edit("shanghai", "action: reject", "action: allow")
-    said("citygate", "reload")
 
 
 def survive(traffic: Traffic, what: str, event: Callable[[], object], measured: Measured) -> None:
@@ -260,7 +258,7 @@ def test_provisioning_can_be_repeated() -> None:
 
 def test_region_is_closed_for_the_next_start() -> None:
     """Left as the second half expects it: nothing of Shanghai's passes, and it sends from the first moment on."""
-    text = policy("shanghai").read_text()
+    text = policy("shanghai").read_text().replace("action: reject", "action: allow", 1)
     KEPT.write_text(text)
     save("shanghai", text.partition("\nrules:")[0] + "\ndefault: drop\non_failure: drop\n")
     said("citygate", "reload")
