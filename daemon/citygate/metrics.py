@@ -241,10 +241,11 @@ def _counters(counters: Counters, now: InForce) -> Iterator[Metric]:
     help = "Packets to which a rehearsed policy would have done something else, at one end of their flow."
     yield _counter("shadow_packets", help, list(totals.Flip._fields), flips)
 
-    unfiltered = totals.none_unseen(now) | totals.unfiltered(counters, now)
+    unfiltered = totals.unfiltered(counters, now)
     labels = list(totals.Unseen._fields)
     help = "Packets that the daemon never looked at."
-    yield _counter("unfiltered_packets", help, labels, {key: seen for key, (seen, _) in unfiltered.items()})
+    seen_or_none = totals.none_unseen(now) | {key: seen for key, (seen, _) in unfiltered.items()}
+    yield _counter("unfiltered_packets", help, labels, seen_or_none)
     help = "Bytes (layer 3) that the daemon never looked at."
     yield _counter("unfiltered_bytes", help, labels, {key: size for key, (_, size) in unfiltered.items()})
 

@@ -85,13 +85,13 @@ def refused(counters: Counters, now: InForce) -> dict[str, int]:
     return {region: len(addresses) for region, addresses in found.items()}
 
 
-def none_unseen(now: InForce) -> dict[Unseen, Total]:
+def none_unseen(now: InForce) -> dict[Unseen, int]:
     """No packet, for all that ``unfiltered`` may come to tell of the regions in force.
 
     Such packets come in bursts. A count that were first heard of when the burst is over would never have grown.
     """
     return {
-        Unseen(region.name, cause, "dropped" if region.on_failure is Action.DROP else "passed", direction): (0, 0)
+        Unseen(region.name, cause, "dropped" if region.on_failure is Action.DROP else "passed", direction): 0
         for region in now.policy.regions
         for cause in CAUSES
         for direction in ("up", "down")

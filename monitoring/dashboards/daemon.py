@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.dashboards.frame import Panels, frame
-from monitoring.dashboards.panels import BAD, GOOD, NONE, PACKETS, SECONDS, SHARE, heat, lines, number
+from monitoring.dashboards.panels import NONE, PACKETS, SECONDS, SHARE, gateways, heat, lines, number
 from monitoring.dashboards.promql import picked, rate
 
 LATENCY = "citygate_verdict_latency_seconds_bucket"
@@ -25,14 +25,7 @@ def health() -> Panels:
         for counter in ("citygate_queue_dropped_packets_total", "citygate_queue_unseen_packets_total")
     )
     return [
-        number(
-            "Gateways",
-            "Whether the daemon answers Prometheus.",
-            picked("up"),
-            each="instance",
-            words={"1": ("✓ answers", GOOD), "0": ("✗ down", BAD)},
-            width=4,
-        ),
+        gateways(width=4),
         number(
             "Up for",
             "Since its start.",

@@ -15,15 +15,16 @@ from monitoring.dashboards.panels import (
     SECONDS,
     SHARE,
     bars,
+    gateways,
     lines,
     listing,
     matrix,
     number,
+    unfiltered,
 )
 from monitoring.dashboards.promql import in_range, or_zero, per_second, picked
 
 DAEMON = link("citygate-daemon")
-SEEN = 'cause!="invalid"'
 SOMEWHERE = 'region!=""'
 NAMED = ('service!=""', 'service=~"$service"', SOMEWHERE)
 BLOCKED = 'verdict="blocked"'
@@ -45,14 +46,7 @@ def health() -> Panels:
     fill = f"max({picked('citygate_kernel_set_elements')} / {picked('citygate_kernel_set_capacity')})"
     tracked = f"max({picked('citygate_conntrack_entries')} / {picked('citygate_conntrack_limit')})"
     return [
-        number(
-            "Gateways",
-            "Whether the daemon of each chosen gateway answers Prometheus.",
-            picked("up"),
-            each="instance",
-            words={"1": ("✓ answers", GOOD), "0": ("✗ down", BAD)},
-            to=DAEMON,
-        ),
+        gateways(width=3, to=DAEMON),
         number("Alerts", "Alerts of citygate that are firing.", or_zero(alerts), words=NONE, alarm=True),
         number(
             "Last policy",
@@ -74,12 +68,10 @@ def health() -> Panels:
             f"time() - max({picked('citygate_policy_last_reload_timestamp_seconds')})",
             SECONDS,
         ),
-        number(
-            "Unfiltered",
+        unfiltered(
             "Packets in the time shown that the daemon never looked at, but for those invalid to connection tracking.",
-            f"ceil(sum(increase({picked('citygate_unfiltered_packets_total', SEEN)}[$__range])))",
-            words=NONE,
-            alarm=True,
+            'cause!="invalid"',
+            width=3,
             to=DAEMON,
         ),
         number("Fullest counter set", "A full set of the kernel stops counting.", fill, SHARE, to=DAEMON),

@@ -34,6 +34,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from monitoring.dashboards.frame import PROMETHEUS
+from monitoring.dashboards.promql import picked
 
 PACKETS, BITS, SHARE, COUNT, SECONDS = "pps", "bps", "percentunit", "short", "s"
 GOOD, BAD, UNSURE, CALM = "green", "red", "orange", "text"
@@ -91,6 +92,30 @@ def number(
         .thresholds(_thresholds(BAD if alarm else CALM))
     )
     return made.data_links([DashboardLink("Look closer").url(to)]) if to else made
+
+
+def gateways(width: int, to: str = "") -> stat.Panel:
+    return number(
+        "Gateways",
+        "Whether the daemon of each chosen gateway answers Prometheus.",
+        picked("up"),
+        words={"1": ("✓ answers", GOOD), "0": ("✗ down", BAD)},
+        each="instance",
+        width=width,
+        to=to,
+    )
+
+
+def unfiltered(text: str, *matchers: str, width: int, to: str = "") -> stat.Panel:
+    return number(
+        "Unfiltered",
+        text,
+        f"ceil(sum(increase({picked('citygate_unfiltered_packets_total', *matchers)}[$__range])))",
+        words=NONE,
+        alarm=True,
+        width=width,
+        to=to,
+    )
 
 
 def lines(

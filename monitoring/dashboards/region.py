@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.dashboards import promql
 from monitoring.dashboards.frame import Panels, choice, frame
-from monitoring.dashboards.panels import BITS, NONE, PACKETS, SHARE, lines, listing, number
+from monitoring.dashboards.panels import BITS, PACKETS, SHARE, lines, listing, number, unfiltered
 from monitoring.dashboards.promql import in_range, or_zero, per_second, picked
 
 HERE = 'region="$region"'
@@ -51,14 +51,7 @@ def now() -> Panels:
             or_zero(f"sum({in_range('packets', 'region', HERE, *LEAKED)})"),
             width=4,
         ),
-        number(
-            "Unfiltered",
-            "Packets in the time shown that the daemon never looked at.",
-            f"ceil(sum(increase({picked('citygate_unfiltered_packets_total', HERE)}[$__range])))",
-            words=NONE,
-            alarm=True,
-            width=4,
-        ),
+        unfiltered("Packets in the time shown that the daemon never looked at.", HERE, width=4),
     ]
 
 
