@@ -103,6 +103,7 @@ def test_a_head_is_a_get_without_the_body(server: Server) -> None:
         answer = client.getresponse()
         assert (answer.status, answer.read()) == (200, b"")
         assert int(answer.headers["Content-Length"]) == len(repr(Request()))
+        assert answer.headers["Server"] == "citygate"
 
 
 @pytest.mark.parametrize("path", ["/", "/metric", "/metrics/", "/../metrics", "/favicon.ico"])

@@ -136,8 +136,10 @@ class _Client(BaseHTTPRequestHandler):
     """One connection, in a thread of its own."""
 
     server: _Server
-    server_version = "citygate"
-    sys_version = ""
+
+    def version_string(self) -> str:
+        """The ``Server`` header: whose answer it is, not of which Python."""
+        return "citygate"
 
     def handle(self) -> None:
         try:
