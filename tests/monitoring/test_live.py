@@ -5,16 +5,18 @@ One lab for all, and the tests of this file run in their order: what is well fir
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
+from citygate.lab.gateway import METRICS
 from citygate.lab.udp import Refusal
 from tests.e2e.conftest import queue_step  # noqa: F401 (a fixture)
 from tests.e2e.tools import until
 from tests.monitoring.broken import BROKEN
-from tests.monitoring.dashboards import QUERIES
-from tests.monitoring.expected import EXPECTED, RECORDED
+from tests.monitoring.dashboards import DASHBOARDS, QUERIES
+from tests.monitoring.expected import EXPECTED, RECORDED, REGIONS
 from tests.monitoring.prometheus import rules
 from tests.monitoring.scene import PATIENCE, Scene
 from tests.monitoring.scene import scene as set_up
@@ -53,6 +55,29 @@ def test_every_panel_has_an_expectation_for_each_query() -> None:
 def test_panel_shows_what_the_traffic_says(scene: Scene, panel: str) -> None:
     for query, check in zip(QUERIES[panel], EXPECTED[panel], strict=True):
         check(scene, scene.look(query))
+
+
+@pytest.mark.parametrize("uid", DASHBOARDS)
+def test_variables_offer_what_there_is(scene: Scene, uid: str) -> None:
+    offered = {}
+    for variable in DASHBOARDS[uid]["templating"]["list"]:
+        if found := re.fullmatch(r"label_values\((.*), (\w+)\)", variable.get("query", "")):
+            rows = scene.look(f"group by ({found[2]}) ({found[1]})")
+            offered[variable["name"]] = {value for labels in rows for _, value in labels}
+    assert offered.pop("job") == {"citygate"}
+    assert offered.pop("instance") == {METRICS}
+    assert offered.pop("region", set(REGIONS)) == set(REGIONS)
+    assert {"skypeout", "skype"} <= offered.pop("service", {"skypeout", "skype"})
+    assert offered == {}
+
+
+@pytest.mark.parametrize("uid", DASHBOARDS)
+def test_a_policy_is_marked_when_it_came_into_force(scene: Scene, uid: str) -> None:
+    (annotation,) = DASHBOARDS[uid]["annotations"]["list"]
+    ((labels, milliseconds),) = scene.look(annotation["expr"]).items()
+    assert dict(labels)["revision"] == scene.revision
+    assert annotation["useValueForTime"]
+    assert scene.began - PATIENCE < milliseconds / 1000 < scene.began
 
 
 def test_every_rule_has_an_expectation() -> None:
