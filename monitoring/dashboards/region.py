@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from monitoring.dashboards import promql
 from monitoring.dashboards.frame import Panels, choice, frame
 from monitoring.dashboards.panels import BITS, PACKETS, SHARE, lines, listing, number, unfiltered
-from monitoring.dashboards.promql import in_range, or_zero, per_second, picked
+from monitoring.dashboards.promql import growth, in_range, or_zero, per_second, picked
 
 HERE = 'region="$region"'
 SERVICE = 'service=~"$service"'
@@ -56,6 +56,11 @@ def now() -> Panels:
 
 
 def edits() -> Panels:
+    revision = f"on (job, instance) group_left (revision) {picked('citygate_policy_info')}"
+    under = f"{growth('packets', HERE, SERVICE)} * {revision}"
+    under_each = f"sum by (revision, verdict) (sum_over_time(({under})[$__range:30s]))"
+    steps = f"count_over_time({picked('citygate_policy_info')}[$__range:30s])"
+    seconds = f"(30 * max by (revision) ({steps}))"
     return [
         lines(
             "Packets by verdict",
@@ -67,6 +72,15 @@ def edits() -> Panels:
             "Subscribers hit",
             "Who had a packet refused in the last five minutes, whatever the service.",
             {"subscribers": f"sum({picked('citygate_subscribers_refused', HERE)})"},
+        ),
+        listing(
+            "By policy",
+            "Packets of the chosen services in the time shown, and a second, while each policy was in force.",
+            {"packets": under_each, "packets/s": f"{under_each} / on (revision) group_left () {seconds}"},
+            ["revision", "verdict"],
+            {"packets": "short", "packets/s": PACKETS},
+            sort="packets",
+            height=7,
         ),
         lines(
             "Refused by service",

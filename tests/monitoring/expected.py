@@ -143,6 +143,11 @@ def passed_here(outcome: Outcome) -> bool:
     return is_here(outcome) and outcome.verdict == "passed"
 
 
+def under_the_policy(scene: Scene) -> Rows:
+    """(revision, verdict) to packets: there was one policy."""
+    return {(scene.revision, *row): number for row, number in sums(("verdict",), is_here)(scene).items()}
+
+
 def licensed(scene: Scene) -> Rows:
     """(region, provider, licence, verdict, direction) to packets of the tunnels, which alone need a licence."""
     licences = {"china-telecom": "granted", "att": "none", "bt": "applied"}
@@ -209,6 +214,10 @@ EXPECTED: dict[str, list[Check]] = {
     "region / Now / Leaked before naming": [labelled((), sums((), is_leak))],
     "region / Now / Unfiltered": [one(0)],
     "region / Before and after an edit / Packets by verdict": [peaks(("verdict",), sums(("verdict",), is_here))],
+    "region / Before and after an edit / By policy": [
+        labelled(("revision", "verdict"), under_the_policy),
+        peaks(("revision", "verdict"), under_the_policy),
+    ],
     "region / Before and after an edit / Subscribers hit": [one(2)],
     "region / Before and after an edit / Refused by service": [
         peaks(("service",), sums(("service",), blocked_here))
