@@ -231,7 +231,8 @@ def test_metrics_and_labels_exist(where: str, served: dict[str, set[str]]) -> No
     used = names(expression)
     assert used
     assert set(used) <= served.keys()
-    labels = {label for each in re.findall(r"(?:by|on|group_left) \(([^)]+)\)", expression) for label in each.split(", ")}
+    listed = re.findall(r"(?:by|on|group_left) \(([^)]+)\)", expression)
+    labels = {label for labels in listed for label in labels.split(", ")}
     labels |= set(re.findall(r"(\w+)(?:=|!=|=~|!~)\"", expression))
     labels |= set(re.findall(r"label_values\(.*, (\w+)\)", expression))
     assert labels <= set.union(*(served[name] for name in used)) | {"job", "instance"}
