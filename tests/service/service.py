@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.service.machine import WAIT_SECONDS, Machine
 UNIT = "citygate.service"
 CONFIG = "/etc/citygate/citygate.yaml"
 REGIONS = "/etc/citygate/policies/regions"
+STALL = Path(__file__).with_name("stall.py")
 DROP_IN = f"/run/systemd/system/{UNIT}.d/test.conf"
 
 
@@ -58,6 +60,17 @@ class Service(Metered):
     def signal(self, name: str) -> None:
         """Send the daemon a signal, such as KILL."""
         self.run("systemctl", "kill", f"--signal={name}", "--kill-whom=main", UNIT)
+
+    @contextmanager
+    def still(self, thread: str) -> Iterator[None]:
+        """The daemon's thread of that name held still, for as long as the daemon lives; its end is waited for."""
+        tasks = self.machine.path(f"/proc/{self.pid}/task").glob("*/comm")
+        [found] = [task.parent.name for task in tasks if task.read_text().strip() == thread]
+        self.machine.copy(STALL, "/run/stall.py")
+        with self.machine.popen("python3", "/run/stall.py", found, stdout=subprocess.PIPE) as holding:
+            assert holding.stdout
+            assert holding.stdout.readline() == b"still\n"
+            yield
 
     @property
     def pid(self) -> int:

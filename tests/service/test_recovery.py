@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +18,6 @@ from tests.e2e.tools import accounted, region, unfiltered, until
 from tests.service.service import UNIT, Service
 
 POLICY = region("match: {service: skypeout}, action: reject", "match: {service: wireguard}, action: allow")
-STALL = Path(__file__).with_name("stall.py")
 SEEDS = count(1)
 STEP_SECONDS = 0.002
 AFTER = 50  # datagrams that are sent when all is well again
@@ -99,18 +95,6 @@ def test_named_flows_stay_named_and_the_rest_is_counted(
     assert service.total("citygate_flows_named_total", service="skypeout") == 0  # it had its name already
 
 
-@contextmanager
-def still(service: Service, thread: str) -> Iterator[None]:
-    """The thread of that name held still, for as long as the daemon lives."""
-    tasks = service.machine.path(f"/proc/{service.pid}/task").glob("*/comm")
-    [found] = [task.parent.name for task in tasks if task.read_text().strip() == thread]
-    service.machine.copy(STALL, "/run/stall.py")
-    with service.machine.popen("python3", "/run/stall.py", found, stdout=subprocess.PIPE) as holding:
-        assert holding.stdout
-        assert holding.stdout.readline() == b"still\n"
-        yield
-
-
 @pytest.mark.parametrize("family", [4, 6])
 def test_the_watchdog_ends_a_daemon_with_one_thread_that_stands_still(
     service: Service, lab: Lab, traffic: Traffic, family: int
@@ -121,7 +105,7 @@ def test_the_watchdog_ends_a_daemon_with_one_thread_that_stands_still(
     process, asking = service.pid, Asking(lab, family)
     number = queue_of(lab, asking)
     began = time.monotonic()
-    with still(service, f"queue {number}"):
+    with service.still(f"queue {number}"):
         asking.until(lambda: service.is_active() and service.pid not in (0, process))
     seconds = time.monotonic() - began
     asking.end()

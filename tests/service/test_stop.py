@@ -35,9 +35,10 @@ def test_only_a_stop_takes_the_table_away_if_at_all(service: Service, on_stop: s
 
 
 def test_a_daemon_that_does_not_end_is_killed_and_it_is_a_stop_all_the_same(service: Service) -> None:
-    service.start({"shenzhen": POLICY}, drop_in="TimeoutStopSec=1")
-    service.signal("STOP")
-    service.run("systemctl", "stop", UNIT)
+    service.start({"shenzhen": POLICY}, drop_in="TimeoutStopSec=6\nWatchdogSec=0")
+    with service.still("queue 0"):  # which the daemon waits for at its end
+        service.run("systemctl", "stop", UNIT)
+    assert service.machine.property(UNIT, "Result") == "timeout"
     assert service.table() == ""
 
 
