@@ -172,10 +172,10 @@ class _Client(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         page = self.server.pages.get(self.path.partition("?")[0])
-        if page is None:
-            found = _plain(HTTPStatus.NOT_FOUND)
-        elif self.command not in ("GET", "HEAD"):
+        if self.command not in ("GET", "HEAD"):
             found = _plain(HTTPStatus.METHOD_NOT_ALLOWED, ("Allow", "GET, HEAD"))
+        elif page is None:
+            found = _plain(HTTPStatus.NOT_FOUND)
         else:
             found = _made(page, Request(self.headers.get("Accept", ""), self._takes_gzip()))
         self.send_response(found.status)
