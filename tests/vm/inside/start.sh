@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the tests that the kernel's command line names (citygate.tests=), says how they ended, and switches the machine off.
 # They run with the package's own Python and libraries; pytest is Debian's.
-cd /vagrant
+cd /vagrant || exit
 export LANG=C.UTF-8 COLUMNS=110 TERM=dumb PYTHONDONTWRITEBYTECODE=1
 tests=$(sed -n 's/.*citygate\.tests=\([a-z]*\).*/\1/p' /proc/cmdline)
 echo "vm: $(. /etc/os-release && echo "$PRETTY_NAME"), Linux $(uname -r), citygate $(citygate version), tests: $tests"
