@@ -159,7 +159,7 @@ def _standing() -> Finding:
         Level.WARNING,
         "table inet citygate stands, but no daemon is bound to its queue: flows with a name stay under policy, others "
         "get their region's on_failure, and an edit of the policy does nothing",
-        "systemctl start citygate",
+        "systemctl start citygate, or citygate teardown where nothing is to be filtered any more",
     )
 
 
