@@ -115,11 +115,9 @@ def test_the_same_call_from_two_cities(page: Chrome, cities: Gateway, traffic: T
         for seed, (caller, family) in enumerate([("shenzhen", 4), ("shanghai", 6)], start=1)
     ]
     visit(page)
-    waits(lambda: figure(page, "shenzhen", "skypeout", "✕") > 20, "what Shenzhen refuses")
-    waits(lambda: figure(page, "shanghai", "skypeout", "✓") > 40, "what Shanghai lets through")
     # A frame every 20 ms from each end; nothing comes back to who is refused.
-    assert figure(page, "shenzhen", "skypeout", "✕") < 120
-    assert figure(page, "shanghai", "skypeout", "✓") < 240
+    waits(lambda: 20 < figure(page, "shenzhen", "skypeout", "✕") < 80, "what Shenzhen refuses")
+    waits(lambda: 40 < figure(page, "shanghai", "skypeout", "✓") < 160, "what Shanghai lets through")
     assert "✕" not in matrix(page)["shanghai", "skypeout"]
     says(page, "state", "All is well")
     for call in calls:
