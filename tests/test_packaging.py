@@ -89,7 +89,7 @@ def test_source_distribution_is_whole(tmp_path: Path) -> None:
     with tarfile.open(archive) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
     files = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "run", ".ci/run")]
-    for folder in ("tests", "policies", "systemd"):
+    for folder in ("packaging", "tests", "policies", "systemd"):
         files += [path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix != ".pyc"]
     files += [path for pattern in ("*.py", "*.pyx", "*.pxd", "*.pyi", "*.yaml") for path in PACKAGE.rglob(pattern)]
     assert {str(path.relative_to(ROOT)) for path in files} <= names

@@ -26,10 +26,14 @@ BOOT_SECONDS = 120.0
 RUN_SECONDS = 120.0
 WAIT_SECONDS = 60.0
 
-# In a mount namespace of its own: the layers, then the container over them; again after status 133, a reboot. Should
-# the tests be killed, the shell ends, and with it the rest.
+# In a mount namespace of its own: the layers, then the container over them; again after status 133, a reboot. Standard
+# input is open as long as the tests run: should they be killed, this ends everything.
 START = """
-echo $$ >"$1/cgroup.procs"
+group=$1
+echo $$ >"$group/cgroup.procs"
+exec 3<&0 </dev/null
+{ read -r _ || echo 1 >"$group/cgroup.kill"; } <&3 &
+exec 3<&-
 mount -t tmpfs tmpfs "$2"
 mkdir "$2/upper" "$2/work" "$2/root"
 mount -t overlay overlay -o "lowerdir=$3,upperdir=$2/upper,workdir=$2/work" "$2/root"
@@ -37,7 +41,7 @@ shift 3
 status=133
 while [ $status = 133 ]; do
     status=0
-    setpriv --pdeathsig KILL "$@" || status=$?
+    "$@" || status=$?
 done
 exit $status
 """
@@ -85,7 +89,8 @@ class Machine:
         self._netns = netns
         self._directory = directory
         self._tree = tree(release)
-        self._group = _own_group() / self.name
+        self.group = _own_group() / self.name
+        """The control group of all it runs."""
         self._process: subprocess.Popen[bytes] | None = None
         self._console = directory.with_name(directory.name + ".console")
 
@@ -100,7 +105,7 @@ class Machine:
 
     def start(self) -> None:
         """Boot, and wait until systemd has started everything. Raises MachineError when it does not come up."""
-        self._group.mkdir()
+        self.group.mkdir(exist_ok=True)
         container = [
             *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=read-only"),
             *("--resolv-conf=off", "--timezone=off", "--link-journal=no", "--capability=CAP_NET_ADMIN"),
@@ -108,13 +113,13 @@ class Machine:
             f"--network-namespace-path=/run/netns/{self._netns}",
         ]
         shell = ["unshare", "--mount", "--propagation=private", "sh", "-euc", START, "sh"]
-        places = [str(self._group), str(self._directory), str(self._tree)]
+        places = [str(self.group), str(self._directory), str(self._tree)]
         # /proc/sys/net is the namespace's own, and a gateway's to set. From systemd 256 on only this hierarchy works.
         settings = {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network", "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *shell, *places, *container],
-                stdin=subprocess.DEVNULL,
+                [*shell, *places, *container],
+                stdin=subprocess.PIPE,
                 stdout=console,
                 stderr=console,
                 env={**os.environ, **settings},
@@ -126,8 +131,8 @@ class Machine:
         """End it at once, as when the power goes: nothing that the tests made is to be kept."""
         for attempt in range(500):
             try:
-                self._group.joinpath("cgroup.kill").write_text("1")
-                for path, _, _ in os.walk(self._group, topdown=False):
+                self.group.joinpath("cgroup.kill").write_text("1")
+                for path, _, _ in os.walk(self.group, topdown=False):
                     Path(path).rmdir()
                 break
             except FileNotFoundError:
@@ -136,7 +141,8 @@ class Machine:
                 if attempt == 499:
                     raise
                 time.sleep(0.02)
-        if self._process:
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
             self._process.wait()
         made = Path("/run/systemd/nspawn/propagate", self.name)  # by systemd-nspawn, which had no time to remove it
         if made.exists():
@@ -226,7 +232,7 @@ class Machine:
     def _leader(self) -> int | None:
         """The machine's first process, by its id here; None before it has begun and after it has ended."""
         try:
-            for pid in (self._group / "payload/init.scope/cgroup.procs").read_text().split():
+            for pid in (self.group / "payload/init.scope/cgroup.procs").read_text().split():
                 status = Path(f"/proc/{pid}/status").read_text()
                 # The ids it has here and in the namespace of the machine.
                 if any(line.split() == ["NSpid:", pid, "1"] for line in status.splitlines()):
