@@ -60,6 +60,5 @@ def test_it_ends_with_the_tests_however_they_end(release: str, lab: Lab, tmp_pat
         assert "populated 1" in (group / "cgroup.events").read_text()
         tests.send_signal(signal.SIGKILL)
     until(lambda: "populated 0" in (group / "cgroup.events").read_text(), "the machine to end", 60.0)
-    for place in sorted(group.rglob("*/"), reverse=True):
+    for place in (*sorted(group.rglob("*/"), reverse=True), group, Path("/run/systemd/nspawn/propagate", group.name)):
         place.rmdir()
-    group.rmdir()
