@@ -57,7 +57,7 @@ install_grafana() {
         ;;
     *) given=$(readlink -f "$given") ;;
     esac
-    apt-get -q -y --no-install-recommends install "$given"
+    apt_install "$given"
 }
 
 set_up_grafana() {

@@ -16,12 +16,15 @@ fail() {
 # Whether this is a machine that has started, not the file system of one that is being made.
 is_running() { [ -d /run/systemd/system ]; }
 
+# Nobody is there to be asked about a configuration file that these scripts or somebody have edited: it stays.
+apt_install() { apt-get -q -y --no-install-recommends -o Dpkg::Options::=--force-confold install "$@"; }
+
 # install PACKAGE...: of Debian, those that are not there yet.
 install() {
     for package in "$@"; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || {
             apt-get -q update
-            apt-get -q -y --no-install-recommends install "$@"
+            apt_install "$@"
             return
         }
     done
@@ -35,7 +38,7 @@ install_citygate() {
     [ "$(cat $library/installed 2>/dev/null)" != "$sum" ] || return 0
     say "$(basename "$deb")"
     apt-get -q update
-    apt-get -q -y --no-install-recommends --allow-downgrades --reinstall install "$deb"
+    apt_install --allow-downgrades --reinstall "$deb"
     echo "$sum" >$library/installed
 }
 
