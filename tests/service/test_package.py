@@ -6,15 +6,18 @@ import re
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from citygate.lab.gateway import Metered
 from citygate.lab.stream import Stream, Streams
 from citygate.lab.topology import Lab, party
 from tests.conftest import ROOT
-from tests.e2e.tools import region
+from tests.e2e.tools import region, unfiltered
+from tests.service.asking import Asking
 from tests.service.machine import Machine
 from tests.test_packaging import COMPILED, PACKAGE
 
@@ -129,7 +132,7 @@ def test_scripts_begin_with_the_python_of_the_package(deb: Path, tmp_path: Path)
     tree = unpacked(deb, tmp_path / "tree")
     assert (tree / "usr/lib/citygate/bin/citygate").read_text().startswith("#!/usr/lib/citygate/bin/python\n")
     files = [path for path in (tree / "usr").rglob("*") if path.is_file() and not path.is_symlink()]
-    assert [path for path in files if b"/build/citygate" in path.read_bytes()] == []  # where it was built
+    assert [path for path in files if b"/build/citygate/" in path.read_bytes()] == []  # where it was built
 
 
 def test_lintian_finds_no_error(deb: Path) -> None:
@@ -163,7 +166,9 @@ def test_a_fresh_install_filters_at_once_and_touches_nobody(bare: Machine, deb: 
 def test_an_upgrade_under_traffic_loses_nothing_and_lets_nothing_through(
     bare: Machine, lab: Lab, deb: Path, newer: Path
 ) -> None:
-    """Flows with names, over IPv4 and IPv6: refused ones stay refused, allowed ones lose no packet."""
+    """Flows with names, over IPv4 and IPv6: refused ones stay refused, allowed ones lose no packet. Of those without
+    names, what the daemon was not there to look at is counted.
+    """
     bare.install(deb)
     policy = region(f"match: {{service: {REFUSED}}}, action: allow")
     put_policy(bare, policy)
@@ -171,23 +176,30 @@ def test_an_upgrade_under_traffic_loses_nothing_and_lets_nothing_through(
     streams = {
         (name, family): Stream(lab, name, caller, callee, family) for name in (REFUSED, ALLOWED) for family in (4, 6)
     }
-    with Streams(list(streams.values()), RATE):
+    with Streams(list(streams.values()), RATE), ThreadPoolExecutor(1) as beside:
         put_policy(bare, policy.replace("allow}", "drop}"))
-        before = pid(bare)
+        before, asking = pid(bare), Asking(lab)
         since = time.monotonic()
-        bare.install(newer)  # comes back when the service is ready again
-        time.sleep(0.5)
+        upgrade = beside.submit(bare.install, newer)  # comes back when the service is ready again
+        asking.until(upgrade.done)
+        upgrade.result()
+        asking.end()
         upto = time.monotonic()
     assert bare.run("dpkg-query", "--show", "--showformat=${Version}", "citygate").stdout == field(newer, "Version")
     assert bare.property("citygate", "ActiveState") == "active"
     assert pid(bare) not in (before, 0)
     assert "adopted table" in bare.journal("citygate").rpartition("Stopped")[2]
-    print(f"upgrade, {upto - since:.1f} s of traffic:")
+    passed = unfiltered(Metered(lab))
+    print(f"{bare.release}, upgrade, {upto - since:.1f} s of traffic:")
+    print(f"  flows without a name: {sum(passed.values())} of {asking.sent} packets unfiltered")
     for (name, family), stream in streams.items():
         sent = len(stream.arrived(since, upto)) + len(stream.lost(since, upto))
         print(f"  {name} over IPv{family}: {len(stream.arrived(since, upto))} of {sent} arrived")
         assert sent > 100
         assert stream.arrived(since, upto) == [] if name == REFUSED else stream.lost(since, upto) == []
+    assert asking.arrived == asking.sent
+    assert passed and {cause for cause, _, _ in passed} <= {"no_daemon", "queue_full"}
+    assert sum(passed.values()) < asking.sent
 
 
 def test_an_upgrade_keeps_what_operators_wrote_and_switched_off(bare: Machine, deb: Path, newer: Path) -> None:
