@@ -46,7 +46,7 @@ class Metered:
     def page(self) -> str:
         """The metrics as Prometheus gets them, asked for inside the gateway's namespace. Raises ``LabError``."""
         try:
-            with self.lab.inside(GATEWAY), urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=10) as answer:
+            with self.lab.inside(GATEWAY), urllib.request.urlopen(f"http://{METRICS}/metrics", timeout=60) as answer:
                 return str(answer.read().decode())
         except OSError as error:
             raise LabError(f"the daemon gives no metrics ({error})") from None
