@@ -175,7 +175,7 @@ class Daemon:
             self._refused(f"somebody removed the table, and it cannot be made again: {error}")
             return
         self._reloads.results["restored"] += 1
-        log.warning("somebody removed the table or its queue rule: made again, policy %s", self._policy())
+        log.warning("somebody removed the table or its queue rule: made again, %s", self._policy())
         refusal = self._reloads.refusal
         if refusal and not refusal.problems:  # it was the table that was in the way
             self._changed()
