@@ -19,6 +19,7 @@ from citygate.kernel import Counters, KernelError, QueueStats
 from citygate.metrics import Refusal, Sources
 from citygate.policy.problem import Problem
 from citygate.status import Facts, Status
+from citygate.tracked import Tracked
 from tests.inforce_samples import sample
 from tests.test_metrics import numbers, sources
 
@@ -41,6 +42,7 @@ class Figures:
         self.named: dict[tuple[int, int], int] = {}
         self.kernel: Counters | Exception = Counters({}, {}, {"passed": (1, 100)})
         self.queues: Mapping[int, QueueStats] | OSError = QUEUES
+        self.tracked: Tracked | OSError = Tracked(12, 4096)
         self.reloads = metrics.Reloads(last_time=time.time() - 5)
         base = sources(in_force)
         self.status = Status(
@@ -54,7 +56,7 @@ class Figures:
                 classifiers=lambda: {**base.classifiers(), **self.classifiers},
                 workers=lambda: {**base.workers(), **self.workers},
                 latency=base.latency,
-                tracked=base.tracked,
+                tracked=lambda: _or_raise(self.tracked),
                 files_changed=base.files_changed,
                 events=lambda: self.events,
                 reloads=self.reloads,
@@ -165,7 +167,7 @@ def test_losses_are_wrong_while_they_grow(figures: Figures, where: str, name: st
     assert figures.wrong() == []
 
 
-@pytest.mark.parametrize(("cause", "is_wrong"), [("queue_full", 1), ("no_daemon", 1), ("invalid", 0), ("untracked", 0)])
+@pytest.mark.parametrize(("cause", "is_wrong"), [("queue_full", 1), ("no_daemon", 1), ("untracked", 1), ("invalid", 0)])
 def test_packets_nobody_looked_at_are_wrong_while_they_grow(figures: Figures, cause: str, is_wrong: int) -> None:
     (one, two), *_ = numbers(figures.in_force)
     figures.kernel = Counters({}, {(one, cause, "passed", "up"): (5, 50)}, {})
@@ -176,6 +178,39 @@ def test_packets_nobody_looked_at_are_wrong_while_they_grow(figures: Figures, ca
     assert [("packets that nobody looked at" in sentence and ": 3. " in sentence) for sentence in found] == [
         True
     ] * is_wrong
+
+
+@pytest.mark.parametrize("reason", ["queue_dropped", "user_dropped"])
+def test_packets_dropped_at_a_queue_are_wrong_while_they_grow(figures: Figures, reason: str) -> None:
+    figures.queues = {3: dataclasses.replace(QUEUES[3], **{reason: 100}), 4: QUEUES[4]}  # long ago
+    assert figures.wrong() == []
+    figures.queues = {3: dataclasses.replace(QUEUES[3], **{reason: 109}), 4: QUEUES[4]}
+    time.sleep(status.SPAN_S)
+    (sentence,) = figures.wrong()
+    assert sentence.startswith("packets the kernel dropped at a queue: 9. ")
+    time.sleep(status.SPAN_S)
+    assert figures.wrong() == []
+
+
+def test_drops_before_the_queues_could_be_read_are_not_new(figures: Figures) -> None:
+    figures.queues = PermissionError(13, "Permission denied")
+    figures.ask()
+    figures.queues = {number: QueueStats(0, 100, 100, 0) for number in QUEUES}
+    time.sleep(status.SPAN_S)
+    assert figures.wrong() == []
+
+
+@pytest.mark.parametrize(("entries", "limit", "is_wrong"), [(80, 100, False), (81, 100, True), (10**6, 0, False)])
+def test_connection_tracking_nearly_full(figures: Figures, entries: int, limit: int, is_wrong: bool) -> None:
+    figures.tracked = Tracked(entries, limit)
+    words = f"connection tracking holds {entries} of {limit} connections; "
+    assert [sentence.startswith(words) for sentence in figures.wrong()] == [True] * is_wrong
+
+
+def test_connection_tracking_that_cannot_be_read(figures: Figures) -> None:
+    figures.tracked = FileNotFoundError(2, "No such file or directory")
+    (sentence,) = figures.wrong()
+    assert sentence.startswith("how full connection tracking is cannot be read (No such file or directory). ")
 
 
 def test_a_refused_reload(figures: Figures) -> None:

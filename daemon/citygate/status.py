@@ -23,7 +23,8 @@ from citygate.metrics import Sources
 SPAN_S = 1.0  # at least, between two looks at what grows
 STALE_S = 600.0  # a look older than this tells nothing about now
 RECENT_S = 60.0  # how long the status page, which asks all the time, shows what went wrong
-NEARLY_FULL = 0.9
+NEARLY_FULL = 0.9  # of the sets that count
+TRACKED_FULL = 0.8  # of connection tracking, as CitygateConntrackNearlyFull in monitoring/rules/alerts.yml
 
 # Counts that should stand still, and what to say and do when they do not.
 _LOSSES = {
@@ -39,7 +40,17 @@ _UNFILTERED = {
     "`queues: length` or `count`",
     "no_daemon": "packets that nobody looked at, no daemon answering: {}. Each region's `on_failure` decided; did it "
     "just start?",
+    "untracked": "packets that nobody looked at, a `notrack` rule keeping them out of connection tracking: {}. Each "
+    "region's `on_failure` decided; look for the rule in `nft list ruleset` and `iptables-save`",
 }
+_DROPPED = (
+    "packets the kernel dropped at a queue: {}. The queue or its socket was full; raise `queues: length`, or `queues: "
+    "count` where the gateway has idle cores"
+)
+_TRACKED = (
+    "connection tracking holds {} of {} connections; when full, the kernel drops every new flow. Raise "
+    "`net.netfilter.nf_conntrack_max`; `citygate flows` shows what fills it"
+)
 
 _FULL = (
     "counter set {name} holds {used} of {room}, and stops counting when full. To empty it, stop the daemon, run "
@@ -71,6 +82,7 @@ class _Look:
     named: int
     losses: Mapping[str, int]
     unfiltered: Mapping[str, int] | None  # packets by cause; None: the kernel could not be read
+    queues: Mapping[int, QueueStats] | str  # or why they cannot be read
 
 
 class Status:
@@ -127,7 +139,6 @@ class Status:
 
     def _told(self, before: _Look, now: _Look, kernel: Counters | str) -> Item:
         """``kernel``: as read for the look ``now``, or why it cannot be."""
-        queues, unread = self._queues()
         return {
             "daemon": {
                 "pid": os.getpid(),
@@ -142,12 +153,12 @@ class Status:
             },
             "policy": self._policy(),
             "refused": self._refused(),
-            "queues": [self._queue(number, queues) for number in self._facts.queues.numbers],
+            "queues": [self._queue(number, now.queues) for number in self._facts.queues.numbers],
             "rates": None if before is now else _rates(before, now),
             **_kernel_figures(kernel),
             "before_naming": _before_naming(kernel),
             "flow_table": {"places": self._facts.flows} | self._flows(),
-            "wrong": [*unread, *self._wrong(before, now, kernel, queues)],
+            "wrong": [*self._wrong(before, now, kernel)],
         }
 
     def _look(self) -> tuple[_Look, Counters | str]:
@@ -159,12 +170,18 @@ class Status:
             kernel = self._from.kernel()
         except (KernelError, OSError) as error:
             kernel = str(error)
+        queues: Mapping[int, QueueStats] | str
+        try:
+            queues = self._from.queues()
+        except OSError as error:
+            queues = str(error.strerror)
         look = _Look(
             time=time.monotonic(),
             packets=workers["packets"],
             named=sum(self._from.named().values()) + classifiers["tally_overflow"],
             losses={name: counts[name] for name in _LOSSES},
             unfiltered=None if isinstance(kernel, str) else _by_cause(kernel),
+            queues=queues,
         )
         return look, kernel
 
@@ -190,17 +207,11 @@ class Status:
             "problems": [asdict(problem) for problem in refusal.problems],
         }
 
-    def _queues(self) -> tuple[Mapping[int, QueueStats] | None, list[str]]:
-        try:
-            return self._from.queues(), []
-        except OSError as error:
-            return None, [f"the queues' lengths cannot be read ({error.strerror}). Give the daemon root's group"]
-
-    def _queue(self, number: int, queues: Mapping[int, QueueStats] | None) -> Item:
-        found = queues.get(number) if queues else None
+    def _queue(self, number: int, queues: Mapping[int, QueueStats] | str) -> Item:
+        found = None if isinstance(queues, str) else queues.get(number)
         return {
             "number": number,
-            "bound": None if queues is None else found is not None,
+            "bound": None if isinstance(queues, str) else found is not None,
             "waiting": found.waiting if found else None,
             "length": self._facts.queues.length,
         }
@@ -209,9 +220,7 @@ class Status:
         counts = self._from.classifiers()
         return {"asking": counts["flows_asking"], "named": counts["flows_named_waiting"]}
 
-    def _wrong(
-        self, before: _Look, now: _Look, kernel: Counters | str, queues: Mapping[int, QueueStats] | None
-    ) -> Iterator[str]:
+    def _wrong(self, before: _Look, now: _Look, kernel: Counters | str) -> Iterator[str]:
         if (refusal := self._from.reloads.refusal) is not None:
             yield (
                 f"the last reload was refused ({refusal.why}), so an earlier policy is in force. Mend the files; a "
@@ -219,9 +228,7 @@ class Status:
             )
         if isinstance(kernel, str):
             yield kernel
-        for number in self._facts.queues.numbers:
-            if queues is not None and number not in queues:
-                yield f"queue {number} is not bound, so nobody names its flows. Restart the daemon"
+        yield from self._queues(before.queues, now.queues)
         yield from _grown(_LOSSES, before.losses, now.losses)
         if before.unfiltered is not None and now.unfiltered is not None:
             yield from _grown(_UNFILTERED, before.unfiltered, now.unfiltered)
@@ -229,12 +236,41 @@ class Status:
             for name, (used, room) in kernel.fill.items():
                 if used >= NEARLY_FULL * room:
                     yield (_CROWDED if name in skeleton.REFUSED else _FULL).format(name=name, used=used, room=room)
+        yield from self._tracked()
+
+    def _queues(self, before: Mapping[int, QueueStats] | str, now: Mapping[int, QueueStats] | str) -> Iterator[str]:
+        if isinstance(now, str):
+            yield f"the queues' lengths cannot be read ({now}). Give the daemon root's group"
+            return
+        for number in self._facts.queues.numbers:
+            if number not in now:
+                yield f"queue {number} is not bound, so nobody names its flows. Restart the daemon"
+        if not isinstance(before, str) and (dropped := _dropped(before, now)):
+            yield _DROPPED.format(dropped)
+
+    def _tracked(self) -> Iterator[str]:
+        try:
+            entries, limit = self._from.tracked()
+        except OSError as error:
+            yield f"how full connection tracking is cannot be read ({error.strerror}). Let the daemon see /proc/sys"
+            return
+        if limit and entries > TRACKED_FULL * limit:  # 0: without a limit
+            yield _TRACKED.format(entries, limit)
 
 
 def _grown(sentences: Mapping[str, str], before: Mapping[str, int], now: Mapping[str, int]) -> Iterator[str]:
     for name, sentence in sentences.items():
         if now[name] > before[name]:
             yield sentence.format(now[name] - before[name])
+
+
+def _dropped(before: Mapping[int, QueueStats], now: Mapping[int, QueueStats]) -> int:
+    """By the kernel at the queues, of those that were bound both times."""
+    return sum(
+        max(0, now[number].queue_dropped + now[number].user_dropped - then.queue_dropped - then.user_dropped)
+        for number, then in before.items()
+        if number in now
+    )
 
 
 def _rates(before: _Look, now: _Look) -> Item:
