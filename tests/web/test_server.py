@@ -97,6 +97,14 @@ def test_a_page_is_told_what_was_asked(server: Server) -> None:
     assert get(server, "/metrics", headers=headers) == (200, repr(Request("text/plain", True)))
 
 
+@pytest.mark.parametrize(
+    ("encodings", "is_gzip"),
+    [("gzip", True), ("gzip; q=0.001", True), ("gzip;q=0", False), ("br, GZip; Q=0.000, x", False), ("gzipped", False)],
+)
+def test_gzip_is_for_who_wants_it(server: Server, encodings: str, is_gzip: bool) -> None:
+    assert get(server, "/metrics", headers={"Accept-Encoding": encodings}) == (200, repr(Request("", is_gzip)))
+
+
 def test_a_head_is_a_get_without_the_body(server: Server) -> None:
     with closing(http.client.HTTPConnection(*server.listens, timeout=PATIENCE)) as client:
         client.request("HEAD", "/metrics")
@@ -203,6 +211,16 @@ def test_who_is_being_answered_is_not_sent_away(server: Server) -> None:
                 clients.enter_context(connect(server))
             assert get(server, "/metrics")[0] == 200
         assert rest(first).endswith(LARGE)
+
+
+def test_no_more_are_answered_at_a_time(server: Server) -> None:
+    with ExitStack() as clients:
+        for _ in range(web.CLIENTS):
+            slow = clients.enter_context(connect(server))
+            slow.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+            assert slow.recv(4)  # the answer has begun
+        for _ in range(web.CLIENTS):
+            assert clients.enter_context(connect(server)).recv(1) == b""
 
 
 def test_closing_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

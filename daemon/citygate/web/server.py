@@ -1,7 +1,8 @@
 """HTTP for a few pages: GET and HEAD, one answer a connection.
 
 Whatever a client does, it holds up nobody but itself: one thread each, so many at most, limits on a request and on the
-time for it. When all threads are taken, who has been connected longest without having asked makes room.
+time for it. When all threads are taken, who has been connected longest without having asked makes room; when all have
+asked, who comes is sent away.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import re
 import socket
 import threading
 import time
@@ -36,6 +38,8 @@ HEADERS = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Connection", "close"),
 )
+
+NOT_WANTED = re.compile(r"\s*q=0(\.0*)?\s*", re.IGNORECASE)  # a weight of nothing (RFC 9110, 12.4.2)
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +74,8 @@ class _Server(ThreadingMixIn, TCPServer):
     server_address: tuple[str, int]
 
     def __init__(self, listen: Listen, client: type[BaseHTTPRequestHandler]) -> None:
-        self._lock = threading.Lock()
-        self._clients: dict[socket.socket, bool] = {}  # to whether it has asked; in order of coming
+        self._gone = threading.Condition()
+        self._clients: dict[socket.socket, bool] = {}  # to whether it has asked or been sent away; in order of coming
         self._listen = listen
         super().__init__(listen, client)
 
@@ -87,37 +91,41 @@ class _Server(ThreadingMixIn, TCPServer):
             log.warning("no interface has the address %s yet: the metrics are there once one has it", self._listen)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        with self._lock:
-            if len(self._clients) >= CLIENTS:
-                self._make_room()
-            full = len(self._clients) >= 2 * CLIENTS  # those sent away may not be gone yet
-            if not full:
+        with self._gone:
+            is_room = len(self._clients) < CLIENTS or self._make_room()
+            if is_room:
                 self._clients[request] = False
-        if full:
-            self.shutdown_request(request)
-        else:
+        if is_room:
             super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
 
-    def _make_room(self) -> None:
-        """Its thread ends at once, and takes it out."""
-        if waiting := next((client for client, asked in self._clients.items() if not asked), None):
-            self._clients[waiting] = True
-            _hang_up(waiting)
+    def _make_room(self) -> bool:
+        """False when all have asked. Waits for the thread of who is sent away, which ends at once."""
+        waiting = next((client for client, asked in self._clients.items() if not asked), None)
+        if waiting is None:
+            return False
+        self._clients[waiting] = True
+        _hang_up(waiting)
+        return self._gone.wait_for(lambda: len(self._clients) < CLIENTS)
 
-    def has_asked(self, request: socket.socket) -> None:
-        with self._lock:
-            self._clients[request] = True
+    def may_ask(self, request: socket.socket) -> bool:
+        """Whether it has not been sent away; from now on it is not."""
+        with self._gone:
+            sent_away, self._clients[request] = self._clients[request], True
+        return not sent_away
 
     def shutdown_request(self, request: Any) -> None:
-        with self._lock:
+        with self._gone:
             self._clients.pop(request, None)
+            self._gone.notify()
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.exception("a client of the metrics port cannot be answered")
 
     def end(self) -> None:
-        with self._lock:
+        with self._gone:
             for client in self._clients:
                 _hang_up(client)
         self.server_close()  # waits for their threads
@@ -144,7 +152,8 @@ class _Client(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             head = self._head()
-            self.server.has_asked(self.connection)
+            if not self.server.may_ask(self.connection):
+                return
             self.connection.settimeout(WRITE_S)
             self.rfile.close()
             self.rfile = io.BytesIO(head)
@@ -188,8 +197,8 @@ class _Client(BaseHTTPRequestHandler):
             self._let_read()
 
     def _takes_gzip(self) -> bool:
-        takes = self.headers.get("Accept-Encoding", "").split(",")
-        return any(each.partition(";")[0].strip().lower() == "gzip" for each in takes)
+        takes = [each.partition(";") for each in self.headers.get("Accept-Encoding", "").split(",")]
+        return any(name.strip().lower() == "gzip" and not NOT_WANTED.fullmatch(weight) for name, _, weight in takes)
 
     def _let_read(self) -> None:
         """Take what the client still sends, such as a body: closed before, TCP would reset what is on its way."""
