@@ -25,8 +25,7 @@ Matrix = dict[tuple[str, str], dict[str, str]]
 """(row, column) to what is shown: sign to figure."""
 
 READ = """
-const text = element => element.childNodes[0]?.textContent ?? "";
-const columns = [...document.querySelectorAll("thead button")].map(text);
+const columns = [...document.querySelectorAll("thead button")].map(each => each.textContent.replace(/ [▾▴]$/, ""));
 return [...document.querySelectorAll("tbody tr")].flatMap(row => [...row.cells].slice(1).map((cell, place) => [
   row.cells[0].textContent, columns[place + 1],
   [...cell.querySelectorAll(".figure")].map(
@@ -143,6 +142,12 @@ def test_by_keyboard(page: Chrome, cities: Gateway, traffic: Traffic) -> None:
     visit(page)
     waits(lambda: {"skype", "skypeout"} <= {column for _, column in matrix(page)}, "both services")
 
+    press(page, "p", "/")  # one key alone acts on what has the focus, which is nothing yet (WCAG 2.1.4)
+    assert page.switch_to.active_element.tag_name == "body"
+    assert page.find_element(By.ID, "pause").get_attribute("aria-pressed") == "false"
+    assert [hint.is_displayed() for hint in page.find_elements(By.TAG_NAME, "kbd")] == [False, False]
+    tab(page, "Pause p")
+    assert [hint.is_displayed() for hint in page.find_elements(By.TAG_NAME, "kbd")] == [True, True]
     press(page, "/", "SHANG")
     waits(lambda: rows(page) == ["shanghai", "shanghai-ftz"], "the filter")
     press(page, Keys.ESCAPE)
@@ -151,12 +156,7 @@ def test_by_keyboard(page: Chrome, cities: Gateway, traffic: Traffic) -> None:
     waits(lambda: rows(page) == ["shanghai"] and "skype" not in {column for _, column in matrix(page)}, "a service")
     press(page, Keys.ESCAPE)
 
-    passed: list[str] = []
-    while not (passed and passed[-1].startswith("skypeout")):
-        press(page, Keys.TAB)
-        passed.append(focused(page))
-        assert len(passed) < 20, passed
-    assert "Pause p" in passed and "region" in passed
+    assert {"Pause p", "region"} <= {*tab(page, "skypeout")}
     press(page, Keys.ENTER)
     for order, first in (("descending", "shanghai"), ("ascending", "shenzhen")):
         waits(lambda order=order: sorted_by(page) == ("skypeout", order), order)  # type: ignore[misc]
@@ -177,6 +177,16 @@ def test_by_keyboard(page: Chrome, cities: Gateway, traffic: Traffic) -> None:
 POLL_MS = 2000
 
 
+def tab(page: Chrome, name: str) -> list[str]:
+    """Go on to what begins with ``name``; what had the focus on the way, and has it now."""
+    passed: list[str] = []
+    while not (passed and passed[-1].startswith(name)):
+        press(page, Keys.TAB)
+        passed.append(focused(page))
+        assert len(passed) < 20, passed
+    return passed
+
+
 def focused(page: Chrome) -> str:
     """The text of what has the focus, which is to be seen."""
     element = page.switch_to.active_element
@@ -192,6 +202,39 @@ def sorted_by(page: Chrome) -> tuple[str, str]:
 def answers(page: Chrome) -> int:
     """How often the daemon has been asked."""
     return int(page.execute_script("return performance.getEntriesByType('resource').length"))
+
+
+def test_what_is_read_stays_where_it_is(page: Chrome, cities: Gateway, traffic: Traffic) -> None:
+    """A screen reader's place and a selection lie in elements: new figures must not put others there."""
+    traffic.call("skypeout", "shanghai", family=4)
+    visit(page)
+    waits(lambda: figure(page, "shanghai", "skypeout", "✓") > 20, "the call")
+    page.execute_script("""
+        window.seen = [...document.querySelectorAll("thead *, tbody *, #facts *")];
+        getSelection().setBaseAndExtent(document.querySelector("tbody tr"), 0, document.querySelector("#facts"), 2);
+    """)
+    counted, asked = page.find_element(By.ID, "facts").text, answers(page)
+    waits(lambda: answers(page) > asked + 2, "new figures")
+    waits(lambda: page.find_element(By.ID, "facts").text != counted, "new facts")
+    waits(lambda: figure(page, "shanghai", "skypeout", "✓") > 20, "the call still")
+    gone = page.execute_script("return seen.filter(each => !each.isConnected).map(each => each.outerHTML)")
+    assert gone == []
+    selected = page.execute_script("return getSelection().toString()")
+    assert "shanghai" in selected and "daemon" in selected
+
+
+def test_a_fault_in_drawing_is_told_as_no_other(page: Chrome, cities: Gateway) -> None:
+    visit(page)
+    says(page, "state", "All is well")
+    page.execute_script("window.drawRow = () => { throw new TypeError('a fault') }")
+    asked = answers(page)
+    waits(lambda: answers(page) > asked + 2, "the page to go on asking")
+    assert "✓ All is well" in page.find_element(By.ID, "state").text
+    assert any("a fault" in message for message in complaints(page))
+    cities.kill()
+    says(page, "state", "The daemon does not answer: no connection.")
+    cities.start()
+    says(page, "state", "All is well")
 
 
 def test_nobody_is_asked_while_nobody_looks(page: Chrome, cities: Gateway) -> None:

@@ -19,7 +19,7 @@ def test_the_file_is_sent_as_it_is() -> None:
     assert plain.body == FILE.read_bytes() == gzip.decompress(packed.body)
     assert dict(packed.headers) == dict(plain.headers) | {"Content-Encoding": "gzip"}
     assert dict(plain.headers)["Content-Type"] == "text/html; charset=utf-8"
-    assert len(plain.body) < 25_000
+    assert len(plain.body) < 22_000
 
 
 def test_its_policy_lets_it_run_its_own_script_alone() -> None:
