@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -225,6 +226,16 @@ def test_a_bad_edit_is_refused_and_the_policy_stays(place: str, tmp_path: Path) 
         assert "refused" not in running.told()
         assert running.metrics()["policy_last_reload_failed"] == 0
         assert running.nft("list", "table", "inet", "citygate") != before
+
+
+def test_a_long_reason_does_not_keep_the_manager_from_being_told(place: str, tmp_path: Path) -> None:
+    with Running(place, tmp_path).ready() as running:
+        region = running.policies / "regions" / "shenzhen.yaml"
+        region.write_text(SHENZHEN.replace("skypeout}", f"{'电' * 5000}}}"))
+        assert running.told().startswith("RELOADING=1")
+        refused = running.told()
+        assert re.match(f"READY=1\nSTATUS=policy .*; the last reload was refused: {region}:5:22: .*电…$", refused)
+        assert len(refused.encode()) < 1100
 
 
 def test_sighup_reloads_and_opens_the_event_file_again(place: str, tmp_path: Path) -> None:

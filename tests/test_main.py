@@ -47,7 +47,16 @@ def test_the_installed_program_is_this_one() -> None:
     assert importlib.metadata.version("citygate") == project["version"]
 
 
-@pytest.mark.parametrize("arguments", [["no-such-command"], ["check"], ["run", "--no-such-option"], ["classify"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["check"],
+        ["run", "--no-such-option"],
+        ["classify"],
+        ["reload", "--config", "citygate.yaml", "--socket", "control.sock"],
+    ],
+)
 def test_wrong_usage_is_status_2(arguments: list[str]) -> None:
     done = citygate(*arguments)
     assert done.returncode == 2

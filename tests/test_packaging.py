@@ -99,3 +99,17 @@ def test_source_distribution_is_whole(tmp_path: Path) -> None:
 
 def test_version_has_its_place_in_the_changelog() -> None:
     assert declared()["project"]["version"] in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["buster"], "no package for buster: bookworm or trixie"),
+        (["--fresh", "buster"], "no package for buster: bookworm or trixie"),
+        (["--frehs"], "no package for --frehs: bookworm or trixie"),
+        (["trixie", "--fresh"], "one release at a time: [--fresh] [RELEASE]"),
+    ],
+)
+def test_a_package_is_for_one_release_that_there_is(arguments: list[str], words: str) -> None:
+    done = subprocess.run([ROOT / "packaging" / "deb", *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"deb: {words}\n")

@@ -22,7 +22,6 @@ EXPOSURE = 15  # tenths, of at most 100
 EXECS = ("ExecStartPre", "ExecStart", "ExecReload", "ExecStopPost")
 FOLDERS = ("StateDirectory", "RuntimeDirectory", "LogsDirectory")
 ORDER = ("DefaultDependencies", "After", "Wants", "Before", "Conflicts")
-RELOAD = "ExecReload=/usr/lib/citygate/bin/citygate reload --socket /run/citygate/control.sock"
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -51,6 +50,22 @@ def test_a_manager_that_is_gone_is_logged(
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
     systemd.notify("READY=1")
     assert "the service manager cannot be told 'READY=1': No such file or directory" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("two\n  words ", "two words"),
+        ("x" * 1000, "x" * 1000),
+        ("x" * 1001, "x" * 997 + "…"),
+        ("区" * 400, "区" * 332 + "…"),  # 332 × 3 + 3 bytes; one more would not fit
+        ("x" + "🚫" * 300, "x" + "🚫" * 249 + "…"),
+        ("a file \udcff", "a file ?"),  # whose name is no UTF-8
+    ],
+)
+def test_a_status_is_one_line_of_limited_length(words: str, line: str) -> None:
+    assert systemd.brief(words) == line
+    assert len(systemd.brief(words).encode()) <= systemd.STATUS_BYTES
 
 
 @pytest.mark.parametrize(
@@ -130,16 +145,15 @@ def test_the_two_units_differ_only_in_what_an_instance_has_of_its_own() -> None:
     of_plain = {line.partition("=")[0] for line in plain - instance}
     assert of_plain == {"Description", *ORDER, "RuntimeDirectoryPreserve", *EXECS, *FOLDERS}
     by_name = {line.replace("/%i.yaml", "/citygate.yaml").replace("/%i", "") for line in instance}
-    assert {line for line in by_name - plain if line.startswith(EXECS + FOLDERS)} == {RELOAD}
+    assert {line for line in by_name - plain if line.startswith(EXECS + FOLDERS)} == set()
 
 
 def test_every_program_is_the_installed_one_and_every_file_is_the_instance_s() -> None:
     for unit, files in zip(UNITS, ("citygate", "%i"), strict=True):
         lines = [line for line in unit.read_text().splitlines() if line.startswith("Exec")]
         assert all(re.match(r"Exec\w+=!?/usr/lib/citygate/bin/citygate \w+", line) for line in lines)
-        configured = [line for line in lines if "--config" in line]
-        assert len(configured) == 3
-        assert all(line.endswith(f" --config /etc/citygate/{files}.yaml") for line in configured)
+        assert len(lines) == 4
+        assert all(line.endswith(f" --config /etc/citygate/{files}.yaml") for line in lines)
 
 
 def test_the_account(tmp_path: Path) -> None:

@@ -285,12 +285,18 @@ def events(
 
 @commands.command()
 @SOCKET
+@click.option("--config", "file", type=FILE, help="The daemon's configuration, which names its socket.")
 @JSON
-def reload(socket: Path, as_json: bool) -> None:
+@click.pass_context
+def reload(context: click.Context, socket: Path, file: Path | None, as_json: bool) -> None:
     """Have the daemon read its policy again, and wait for what comes of it."""
     from citygate.tools import reload
 
-    sys.exit(reload.reload(socket, as_json))
+    if file is None:
+        sys.exit(reload.reload(socket, as_json))
+    if context.get_parameter_source("socket") is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--config names the socket: say one of --config and --socket")
+    sys.exit(reload.reload_configured(file, as_json))
 
 
 @commands.command()

@@ -211,8 +211,7 @@ class Daemon:
         if refusal:
             first, *more = refusal.problems or (refusal.why,)
             words = f"; the last reload was refused: {first}" + (f" (problems: {1 + len(more)})" if more else "")
-        status = " ".join(f"{self._policy()}{words}".split())  # one line, whatever a problem quotes
-        systemd.notify(f"READY=1\nSTATUS={status}")
+        systemd.notify(f"READY=1\nSTATUS={systemd.brief(self._policy() + words)}")
 
     def _open_queues(self) -> None:
         self._classifiers: list[Classifier] = []

@@ -12,6 +12,8 @@ import socket
 import sys
 import time
 
+STATUS_BYTES = 1000  # of STATUS=: a datagram of more than 4096 bytes is lost, with the READY=1 in it
+
 
 def is_manager_there() -> bool:
     """Whether a service manager started this process and hears what it tells."""
@@ -35,6 +37,12 @@ def notify(state: str) -> None:
             manager.sendto(state.encode(), address)
     except OSError as error:
         logging.getLogger(__name__).warning("the service manager cannot be told %r: %s", state, error.strerror)
+
+
+def brief(words: str) -> str:
+    """``words`` for STATUS: one line of valid UTF-8, whatever they quote, and at most ``STATUS_BYTES`` of it."""
+    line = " ".join(words.split()).encode(errors="replace")
+    return line.decode() if len(line) <= STATUS_BYTES else f"{line[: STATUS_BYTES - 3].decode(errors='ignore')}…"
 
 
 class PriorityFormatter(logging.Formatter):

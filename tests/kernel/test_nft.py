@@ -17,6 +17,14 @@ def test_a_script_holds_whole_or_not_at_all(lab: Lab) -> None:
         assert "half" not in nft.call("nft", "list", "tables").stdout
 
 
+def test_a_refusal_is_told_in_few_words_however_long_the_statement(lab: Lab) -> None:
+    prefixes = ", ".join(f"10.{number // 256}.{number % 256}.0/24" for number in range(5000))
+    with lab.inside("gw"), pytest.raises(KernelError, match=r"nft refused the table: .*10\.0\.0\.0/24.*…") as refused:
+        nft.load([f"add element inet nowhere some {{ {prefixes} }}"])
+    assert "No such file or directory" in str(refused.value)
+    assert len(str(refused.value)) < 2000
+
+
 def test_asking_changes_nothing(lab: Lab) -> None:
     with lab.inside("gw"):
         assert nft.accepts(["add table inet asked"])

@@ -32,7 +32,7 @@ def test_an_instance_has_its_own_table_files_and_socket(service: Service) -> Non
     (etc / "blue.yaml").write_text(json.dumps(CONFIG))
     service.run("systemctl", "start", INSTANCE)
     assert "table inet citygate" in tables(service)
-    assert service.run("citygate", "reload", "--socket", "/run/citygate/blue/control.sock").returncode == 0
+    assert service.run("citygate", "reload", "--config", "/etc/citygate/blue.yaml").returncode == 0
     assert machine.path("/var/lib/citygate/blue/register.jsonl").read_text() != ""
 
     before, own = machine.property(INSTANCE, "StatusText"), service.table()

@@ -62,6 +62,13 @@ def test_a_reload_is_over_when_the_new_policy_is_in_force(service: Service) -> N
     assert service.pid == process
 
 
+def test_a_reload_asks_where_the_configuration_says(service: Service) -> None:
+    service.start({"shenzhen": POLICY}, control={"socket": "/run/citygate/elsewhere.sock"})
+    service.region("shanghai").write_text(region(SKYPEOUT, name="shanghai"))
+    service.run("systemctl", "reload", UNIT)
+    assert "regions: 2" in service.machine.property(UNIT, "StatusText")
+
+
 def test_a_refused_reload_fails_says_where_and_changes_nothing(service: Service) -> None:
     service.start({"shenzhen": POLICY})
     before, rules, process = service.machine.property(UNIT, "StatusText"), service.rules(), service.pid
@@ -80,7 +87,7 @@ def test_without_a_control_socket_an_edit_is_what_reloads(service: Service) -> N
     service.start({"shenzhen": POLICY}, control="off")
     assert service.run("systemctl", "reload", UNIT, check=False).returncode == 1
     assert service.is_active()
-    assert "the daemon is not running, or listens elsewhere" in service.log()
+    assert "the daemon cannot be asked, /etc/citygate/citygate.yaml says `control: off`" in service.log()
     service.region("shanghai").write_text(region(SKYPEOUT, name="shanghai"))
     service.wait_until(lambda: "regions: 2" in service.machine.property(UNIT, "StatusText"), "the edit in force")
 
@@ -130,6 +137,19 @@ def test_metrics_go_to_private_addresses(service: Service) -> None:
     for address in ("10.10.0.1", "[fd00:10::1]"):
         asked = service.lab.run("shenzhen", ["python3", "-c", code, f"http://{address}:9436/metrics"])
         assert "citygate_policy_regions 1.0" in asked.stdout, asked.stderr
+
+
+def test_policies_in_a_home_need_a_drop_in(service: Service) -> None:
+    home = service.machine.path("/home/operator/policies/regions")
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "shanghai.yaml").write_text(region(SKYPEOUT, name="shanghai"))
+    with pytest.raises(MachineError):
+        service.start({"shenzhen": POLICY}, policies="/home/operator/policies")
+    show = "BindReadOnlyPaths=/home/operator/policies:/srv/policies"
+    service.start({"shenzhen": POLICY}, drop_in=show, policies="/srv/policies")
+    assert "10.20.0.0/16" in service.rules()
+    (home / "shenzhen.yaml").write_text(POLICY)
+    service.wait_until(lambda: "regions: 2" in service.machine.property(UNIT, "StatusText"), "the edit in force")
 
 
 def test_the_sandbox_is_as_tight_as_it_says(service: Service) -> None:

@@ -26,6 +26,8 @@ CONFIG = "/etc/citygate/citygate.yaml"
 EXAMPLE = "/etc/citygate/policies/regions/example.yaml"
 ENABLED = "/etc/systemd/system/multi-user.target.wants/citygate.service"
 INSTANCE = "citygate@apart.service"  # in the network namespace `apart`
+# Listings of what is in the kernel, of both.
+TABLES = (("nft", "list", "ruleset"), ("nsenter", "--net=/run/netns/apart", "nft", "list", "ruleset"))
 ADDED = "# new in the next version\n"
 RATE = 500.0  # datagrams a second of each stream
 REFUSED, ALLOWED = "openvpn", "wireguard"
@@ -225,6 +227,27 @@ def test_an_upgrade_keeps_what_operators_wrote_and_switched_off(bare: Machine, d
     assert pid(bare, INSTANCE) not in (before, 0)
 
 
+def test_an_upgrade_ends_well_whatever_the_policy(bare: Machine, deb: Path, newer: Path) -> None:
+    """Named flows stay under the policy from before, until what is refused is mended."""
+    bare.install(deb)
+    start_instance(bare)
+    example = bare.path(EXAMPLE).read_text()
+    bare.path(EXAMPLE).write_text("region: [\n")  # both have it
+    tables = [bare.run(*listing).stdout for listing in TABLES]
+    bare.install(newer, "--force-confold")
+    assert bare.run("dpkg-query", "--show", "--showformat=${Status}", "citygate").stdout == "install ok installed"
+    assert [pid(bare), pid(bare, INSTANCE)] == [0, 0]
+    assert [bare.run(*listing).stdout for listing in TABLES] == tables
+    bare.path(EXAMPLE).write_text(example)
+    for unit in ("citygate", INSTANCE):
+        bare.wait_for_state(unit, "active")
+
+    bare.run("systemctl", "stop", "citygate", INSTANCE)  # but not disabled: this one comes back with the next
+    bare.install(deb, "--force-confold")
+    assert bare.property("citygate", "ActiveState") == "active"
+    assert bare.property(INSTANCE, "ActiveState") == "inactive"
+
+
 def test_remove_keeps_the_configuration_and_purge_leaves_nothing(bare: Machine, deb: Path) -> None:
     bare.install(deb)
     bare.path(CONFIG).write_text(bare.path(CONFIG).read_text().replace("on_stop: remove", "on_stop: keep"))
@@ -232,12 +255,11 @@ def test_remove_keeps_the_configuration_and_purge_leaves_nothing(bare: Machine, 
     start_instance(bare)
     own = "/etc/citygate/policies/regions/shenzhen.yaml"
     bare.path(own).write_text(region())
-    tables = [["nft", "list", "ruleset"], ["nsenter", "--net=/run/netns/apart", "nft", "list", "ruleset"]]
-    assert all("table inet citygate" in bare.run(*listing).stdout for listing in tables)
+    assert all("table inet citygate" in bare.run(*listing).stdout for listing in TABLES)
 
     bare.run("dpkg", "--remove", "citygate")
     assert pid(bare) == pid(bare, INSTANCE) == 0
-    assert not any("citygate" in bare.run(*listing).stdout for listing in tables)
+    assert not any("citygate" in bare.run(*listing).stdout for listing in TABLES)
     assert bare.path(own).exists()
     assert bare.path("/var/lib/citygate/register.jsonl").exists()
     assert left(bare, "/usr") == []

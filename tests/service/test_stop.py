@@ -10,16 +10,23 @@ from tests.service.service import UNIT, Service
 POLICY = region("match: {service: skypeout}, action: reject")
 
 
+def wait_for_restart(service: Service, times: int) -> None:
+    """Until systemd has started the daemon again that often by itself."""
+    service.wait_until(lambda: service.restarts() == times and service.is_active(), "a new daemon")
+
+
 @pytest.mark.parametrize("on_stop", ["remove", "keep"])
 def test_only_a_stop_takes_the_table_away_if_at_all(service: Service, on_stop: str) -> None:
     service.start({"shenzhen": POLICY}, on_stop=on_stop)
     table = service.table()
     assert table.startswith("table inet citygate { # handle ")
 
-    service.signal("KILL")
-    service.wait_until(lambda: service.restarts() == 1 and service.is_active(), "a new daemon")
-    assert "(the service ended by itself: signal)" in service.log()
-    assert service.table() == table
+    ends = {"KILL": "signal", "TERM": "success"}  # without a stop neither is one
+    for times, (signal, result) in enumerate(ends.items(), start=1):
+        service.signal(signal)
+        wait_for_restart(service, times)
+        assert f"(the service ended by itself: {result})" in service.log()
+        assert service.table() == table
 
     for command in ("restart", "try-restart"):
         service.run("systemctl", command, UNIT)
@@ -32,6 +39,21 @@ def test_only_a_stop_takes_the_table_away_if_at_all(service: Service, on_stop: s
     said = "the table stays in place, on_stop is keep" if on_stop == "keep" else "nothing is filtered any more"
     assert said in service.log()
     assert service.machine.property(UNIT, "Result") == "success"
+
+
+def test_a_stop_is_told_without_d_bus(service: Service) -> None:
+    buses = ("dbus.socket", "dbus.service")
+    service.start({"shenzhen": POLICY})
+    service.run("systemctl", "mask", "--now", "--runtime", *buses)
+    try:
+        assert service.run("busctl", "list", check=False).returncode == 1
+        service.run("systemctl", "restart", UNIT)
+        assert f"{UNIT} is not stopped for good (its job: restart)" in service.log()
+        service.run("systemctl", "stop", UNIT)
+        assert service.table() == ""
+    finally:
+        service.run("systemctl", "unmask", "--runtime", *buses)
+        service.run("systemctl", "start", *buses)
 
 
 def test_a_daemon_that_does_not_end_is_killed_and_it_is_a_stop_all_the_same(service: Service) -> None:

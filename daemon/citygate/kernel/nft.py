@@ -12,6 +12,7 @@ from citygate.kernel.errors import KernelError
 
 _PACKAGES = {"nft": "nftables", "iptables": "iptables", "ip6tables": "iptables"}
 _TELLING_LINES = 6  # of an error's text: the first names the statement, the rest repeats
+_TELLING_CHARACTERS = 300  # of a line: nft repeats a statement whole, and one may hold thousands of prefixes
 
 
 def load(lines: Sequence[str]) -> None:
@@ -41,4 +42,9 @@ def call(program: str, *arguments: str, text: str | None = None) -> subprocess.C
 
 def explain(done: subprocess.CompletedProcess[str]) -> str:
     """The telling lines of what a program said."""
-    return " ".join(done.stderr.split("\n", _TELLING_LINES)[:_TELLING_LINES]).strip() or f"status {done.returncode}"
+    lines = done.stderr.split("\n", _TELLING_LINES)[:_TELLING_LINES]
+    return " ".join(map(_brief, lines)).strip() or f"status {done.returncode}"
+
+
+def _brief(line: str) -> str:
+    return line if len(line) <= _TELLING_CHARACTERS else f"{line[:_TELLING_CHARACTERS]}…"
