@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from monitoring.dashboards.frame import Panels, frame
 from monitoring.dashboards.panels import NONE, PACKETS, SECONDS, SHARE, gateways, heat, lines, number
-from monitoring.dashboards.promql import picked, rate
+from monitoring.dashboards.promql import TRACKED, picked, rate
 
 LATENCY = "citygate_verdict_latency_seconds_bucket"
 
@@ -20,8 +20,8 @@ def dashboard() -> Dashboard:
 
 
 def health() -> Panels:
-    lost = " + ".join(
-        f"sum(increase({picked(counter)}[$__range]))"
+    lost = " or ".join(  # of different labels, so that both count, and the one when the other cannot be read
+        f"increase({picked(counter)}[$__range])"
         for counter in ("citygate_queue_dropped_packets_total", "citygate_queue_unseen_packets_total")
     )
     return [
@@ -45,7 +45,7 @@ def health() -> Panels:
         number(
             "Lost at the queues",
             "Packets in the time shown that were dropped at a queue, or passed by because its socket was full.",
-            f"ceil({lost})",
+            f"ceil(sum({lost}))",
             words=NONE,
             alarm=True,
             width=4,
@@ -173,7 +173,6 @@ def machine() -> Panels:
 
 def kernel() -> Panels:
     fill = f"{picked('citygate_kernel_set_elements')} / {picked('citygate_kernel_set_capacity')}"
-    tracked = f"{picked('citygate_conntrack_entries')} / {picked('citygate_conntrack_limit')}"
     return [
         lines(
             "Sets",
@@ -185,7 +184,7 @@ def kernel() -> Panels:
         lines(
             "Connection tracking",
             "How full the table is. A full one drops every new flow.",
-            {"{{instance}}": tracked},
+            {"{{instance}}": TRACKED},
             SHARE,
             below=0.8,
         ),

@@ -19,7 +19,7 @@ from monitoring.dashboards.panels import (
     matrix,
     number,
 )
-from monitoring.dashboards.promql import growth, in_range, or_zero, per_second, picked
+from monitoring.dashboards.promql import in_range, or_nothing, or_zero, or_zeros, per_second, picked
 
 PROVIDERS = 'provider!=""'
 ENDS = "citygate_licence_end_timestamp_seconds"
@@ -98,44 +98,40 @@ def who_may() -> Panels:
 def traffic() -> Panels:
     by = "provider, licence"
     rows = "region, provider, licence, verdict"
-    total = _nobody(in_range("licensed_packets", rows))
+    of_providers = f"{per_second('bytes', 'provider', PROVIDERS)} * 8"
     return [
         lines(
             "Packets by provider and licence",
             "A second, of services that some provider may offer. (nobody): far ends that the register does not know.",
-            {"{{provider}}, {{licence}}": _nobody(per_second("licensed_packets", by))},
+            {"{{provider}}, {{licence}}": or_nothing(per_second("licensed_packets", by), "provider")},
             PACKETS,
         ),
         lines(
             "Traffic by provider",
             "Layer 3, of flows whose far end is a provider's.",
-            {"{{provider}}": f"{per_second('bytes', 'provider', PROVIDERS)} * 8"},
+            {"{{provider}}": or_nothing(of_providers, "provider")},
             BITS,
         ),
         lines(
             "Packets by licence",
             "A second, by what the provider's licence was at the time.",
-            {"{{licence}}": f"sum by (licence) ({growth('licensed_packets')}) / 30"},
+            {"{{licence}}": or_nothing(per_second("licensed_packets", "licence"), "licence")},
             PACKETS,
             stacked=True,
         ),
         lines(
             "Packets by verdict",
             "A second.",
-            {"{{verdict}}": per_second("licensed_packets", "verdict")},
+            {"{{verdict}}": or_zeros(per_second("licensed_packets", "verdict"), "verdict", "passed", "blocked")},
             PACKETS,
         ),
         listing(
             "What became of the packets",
             "In the time shown.",
-            {"packets": total},
+            {"packets": or_nothing(in_range("licensed_packets", rows), "provider")},
             rows.split(", "),
             {"packets": "short"},
             sort="packets",
             to={"region": link("citygate-region", region="${__data.fields.region}")},
         ),
     ]
-
-
-def _nobody(expression: str) -> str:
-    return f'label_replace({expression}, "provider", "(nobody)", "provider", "")'

@@ -29,6 +29,7 @@ SOMEWHERE = 'region!=""'
 NAMED = ('service!=""', 'service=~"$service"', SOMEWHERE)
 BLOCKED = 'verdict="blocked"'
 DECIDED = 'verdict=~"passed|blocked|throttled"'
+STOPPED = 'verdict=~"blocked|throttled"'
 
 
 def dashboard() -> Dashboard:
@@ -42,12 +43,13 @@ def dashboard() -> Dashboard:
 
 
 def health() -> Panels:
-    alerts = 'count(ALERTS{alertstate="firing", alertname=~"Citygate.*"})'
-    fill = f"max({picked('citygate_kernel_set_elements')} / {picked('citygate_kernel_set_capacity')})"
-    tracked = f"max({picked('citygate_conntrack_entries')} / {picked('citygate_conntrack_limit')})"
+    # CitygateDown has no instance where Prometheus does not ask the daemon at all.
+    alerts = 'count(ALERTS{alertstate="firing", alertname=~"Citygate.*", instance=~"$instance|"})'
+    elements = picked("citygate_kernel_set_elements", 'set!~"refused.*"')
+    fill = f"max({elements} / {picked('citygate_kernel_set_capacity')})"
     return [
         gateways(width=3, to=DAEMON),
-        number("Alerts", "Alerts of citygate that are firing.", or_zero(alerts), words=NONE, alarm=True),
+        number("Alerts", "Alerts of the chosen gateways that are firing.", or_zero(alerts), words=NONE, alarm=True),
         number(
             "Last policy",
             "What became of the policy that was saved last. When it was refused, the one before is in force.",
@@ -75,29 +77,50 @@ def health() -> Panels:
             to=DAEMON,
         ),
         number("Fullest counter set", "A full set of the kernel stops counting.", fill, SHARE, to=DAEMON),
-        number("Connection tracking", "How full the kernel's table of connections is.", tracked, SHARE, to=DAEMON),
+        number(
+            "Connection tracking",
+            "How full the kernel's table of connections is.",
+            f"max({promql.TRACKED})",
+            SHARE,
+            to=DAEMON,
+        ),
     ]
 
 
 def what_becomes_of_what() -> Panels:
     of_region = link("citygate-region", region="${__data.fields.region}")
     of_both = link("citygate-region", region="${__data.fields.region}", service="${__data.fields.service}")
-    of_series = link("citygate-region", region="${__field.labels.region}", service="${__field.labels.service}")
+    of_cell = link("citygate-region", region="${__data.fields[0]}", service="${__field.name}")
+    of_row = link("citygate-region", region="${__value.text}")
+    of_series = link("citygate-region", region="${__field.labels.region}")
     by = "region, service"
-    refused = in_range("packets", by, BLOCKED, *NAMED)
+    stopped = in_range("packets", by, STOPPED, *NAMED)
     decided = in_range("packets", by, DECIDED, *NAMED)
     each = "region, service, verdict"
     return [
         matrix(
-            "Refused part",
-            "Of the packets in the time shown, without those of flows that have no name. An empty cell: no packet.",
-            promql.share(refused, decided),
+            "Verdicts",
+            "Which part of the packets in the time shown was stopped: refused, or over a rate limit. Flows without"
+            " a name are left out. –: no packet.",
+            promql.share(stopped, decided),
             "region",
             "service",
             SHARE,
-            words={"0": ("✓ passes", GOOD), "1": ("✗ refused", BAD)},
-            to=link("citygate-region", region="${__data.fields[0]}", service="${__field.name}"),
-            row_to=link("citygate-region", region="${__value.text}"),
+            words={"0": ("✓ all pass", GOOD), "1": ("✗ all stopped", BAD)},
+            to=of_cell,
+            row_to=of_row,
+            width=12,
+        ),
+        matrix(
+            "Rates",
+            "Packets a second over the last 30 seconds, whatever became of them. –: never one.",
+            per_second("packets", by, DECIDED, *NAMED),
+            "region",
+            "service",
+            PACKETS,
+            to=of_cell,
+            row_to=of_row,
+            width=12,
         ),
         listing(
             "Rates and verdicts",

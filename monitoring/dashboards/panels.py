@@ -22,9 +22,12 @@ from grafana_foundation_sdk.builders.dashboard import DashboardLink, FieldColor,
 from grafana_foundation_sdk.builders.heatmap import HeatmapColorOptions, YAxisConfig
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardSpecialValueMapOptions,
     DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
+    SpecialValueMap,
+    SpecialValueMatch,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -208,7 +211,7 @@ def matrix(
             "groupingToMatrix", options={"columnField": columns, "rowField": rows, "valueField": cells}
         )
     )
-    made.mappings(_mappings(words)).thresholds(_thresholds(CALM))
+    made.mappings([*_mappings(words), *_empty()]).thresholds(_thresholds(CALM))
     made.cell_options(common.TableColorTextCellOptions())
     if to:
         made.data_links([DashboardLink("Look closer").url(to)])
@@ -282,7 +285,7 @@ def heat(title: str, description: str, query: str, unit: str) -> heatmap.Panel:
 def _table(title: str, description: str, unit: str, width: int, height: int) -> table.Panel:
     return (
         table.Panel().title(title).description(description).datasource(PROMETHEUS).height(height).span(width).unit(unit)
-        .no_value(NOTHING).filterable(True)
+        .no_value(NOTHING).filterable(True).mappings(_empty())
     )  # fmt: skip
 
 
@@ -303,6 +306,14 @@ def _mappings(words: Words | None) -> list[dashboard.ValueMapping]:
         return []
     results = enumerate(words.items())
     return [ValueMap({value: ValueMappingResult(text, colour, index=n) for n, (value, (text, colour)) in results})]
+
+
+def _empty() -> list[dashboard.ValueMapping]:
+    """A cell without a value, in whose place Grafana would put the table's words for no data at all."""
+    return [
+        SpecialValueMap(DashboardSpecialValueMapOptions(match, ValueMappingResult("–", index=100 + number)))
+        for number, match in enumerate((SpecialValueMatch.EMPTY, SpecialValueMatch.NULL))
+    ]
 
 
 def _thresholds(base: str, limit: float | None = None, above: str = "") -> ThresholdsConfig:

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from monitoring.dashboards import promql
 from monitoring.dashboards.frame import Panels, choice, frame
 from monitoring.dashboards.panels import BITS, PACKETS, SHARE, lines, listing, number, unfiltered
-from monitoring.dashboards.promql import growth, in_range, or_zero, per_second, picked
+from monitoring.dashboards.promql import fresh, growth, in_range, or_nothing, or_zero, or_zeros, per_second, picked
 
 HERE = 'region="$region"'
 SERVICE = 'service=~"$service"'
@@ -15,6 +15,7 @@ BLOCKED = 'verdict="blocked"'
 DECIDED = 'verdict=~"passed|blocked|throttled"'
 PASSED = 'verdict="passed"'
 LEAKED = ('service=""', PASSED)
+WAYS = ("direction", "up", "down")
 
 
 def dashboard() -> Dashboard:
@@ -35,7 +36,7 @@ def now() -> Panels:
         number(
             "Refused part",
             "Of the packets in the time shown.",
-            promql.share(_whole(BLOCKED), _whole(DECIDED)),
+            or_zero(f"sum({promql.share(_whole(BLOCKED), _whole(DECIDED))})"),
             SHARE,
             width=4,
         ),
@@ -51,21 +52,29 @@ def now() -> Panels:
             or_zero(f"sum({in_range('packets', 'region', HERE, *LEAKED)})"),
             width=4,
         ),
-        unfiltered("Packets in the time shown that the daemon never looked at.", HERE, width=4),
+        unfiltered(
+            "Packets in the time shown that the daemon never looked at, but for those invalid to connection tracking.",
+            HERE,
+            'cause!="invalid"',
+            width=4,
+        ),
     ]
 
 
 def edits() -> Panels:
-    revision = f"on (job, instance) group_left (revision) {picked('citygate_policy_info')}"
-    under = f"{growth('packets', HERE, SERVICE)} * {revision}"
+    info = picked("citygate_policy_info")
+    # In force all the while in which the packets of a half minute came, which the rules may record 15 s late.
+    held = f"({info} and {info} offset 45s)"
+    under = f"{fresh(growth('packets', HERE, SERVICE))} * on (job, instance) group_left (revision) {held}"
     under_each = f"sum by (revision, verdict) (sum_over_time(({under})[$__range:30s]))"
-    steps = f"count_over_time({picked('citygate_policy_info')}[$__range:30s])"
-    seconds = f"(30 * max by (revision) ({steps}))"
+    seconds = f"(30 * max by (revision) (count_over_time({held}[$__range:30s])))"
+    passed = per_second("packets", "service", HERE, SERVICE, PASSED)
+    a_second = f"{under_each} / on (revision) group_left () {seconds}"
     return [
         lines(
             "Packets by verdict",
             "Of the chosen services. would_block: a rule in monitor mode would have refused them.",
-            {"{{verdict}}": per_second("packets", "verdict", HERE, SERVICE)},
+            {"{{verdict}}": or_zeros(per_second("packets", "verdict", HERE, SERVICE), "verdict", "passed", "blocked")},
             PACKETS,
         ),
         lines(
@@ -75,8 +84,9 @@ def edits() -> Panels:
         ),
         listing(
             "By policy",
-            "Packets of the chosen services in the time shown, and a second, while each policy was in force.",
-            {"packets": under_each, "packets/s": f"{under_each} / on (revision) group_left () {seconds}"},
+            "Packets of the chosen services in the time shown, and a second, while each policy was in force. The half"
+            " minutes around an edit belong to neither.",
+            {"packets": or_nothing(under_each, "revision"), "packets/s": or_nothing(a_second, "revision")},
             ["revision", "verdict"],
             {"packets": "short", "packets/s": PACKETS},
             sort="packets",
@@ -85,14 +95,14 @@ def edits() -> Panels:
         lines(
             "Refused by service",
             "Packets a second.",
-            {"{{service}}": per_second("packets", "service", HERE, SERVICE, BLOCKED)},
+            {"{{service}}": or_nothing(per_second("packets", "service", HERE, SERVICE, BLOCKED), "service")},
             PACKETS,
             stacked=True,
         ),
         lines(
             "Passed by service",
-            "Packets a second, the ten largest of each moment. An empty name: not yet named.",
-            {"{{service}}": f"topk(10, {per_second('packets', 'service', HERE, SERVICE, PASSED)})"},
+            "Packets a second, the ten largest of each moment.",
+            {"{{service}}": or_nothing(f"topk(10, {passed})", "service")},
             PACKETS,
             stacked=True,
         ),
@@ -106,9 +116,9 @@ def by_service() -> Panels:
             "What became of the packets",
             "In the time shown, and a second over the last 30 seconds. up: from the subscriber.",
             {
-                "packets": in_range("packets", by, HERE, SERVICE),
-                "bytes": in_range("bytes", by, HERE, SERVICE),
-                "packets/s": per_second("packets", by, HERE, SERVICE),
+                "packets": or_nothing(in_range("packets", by, HERE, SERVICE), "service"),
+                "bytes": or_nothing(in_range("bytes", by, HERE, SERVICE), "service"),
+                "packets/s": or_nothing(per_second("packets", by, HERE, SERVICE), "service"),
             },
             by.split(", "),
             {"packets": "short", "bytes": "bytes", "packets/s": PACKETS},
@@ -118,7 +128,7 @@ def by_service() -> Panels:
         listing(
             "Flows named",
             "In the time shown. A flow of many messages (DNS, SIP) counts at each change of name.",
-            {"flows": in_range("flows_named", "service", HERE, SERVICE)},
+            {"flows": or_nothing(in_range("flows_named", "service", HERE, SERVICE), "service")},
             ["service"],
             {"flows": "short"},
             sort="flows",
@@ -127,7 +137,7 @@ def by_service() -> Panels:
         lines(
             "Traffic",
             "Layer 3. up: from the subscribers.",
-            {"{{direction}}": f"{per_second('bytes', 'direction', HERE, SERVICE)} * 8"},
+            {"{{direction}}": or_zeros(f"{per_second('bytes', 'direction', HERE, SERVICE)} * 8", *WAYS)},
             BITS,
             width=24,
         ),
@@ -135,18 +145,18 @@ def by_service() -> Panels:
 
 
 def leak() -> Panels:
-    all_passed = per_second("packets", "region", HERE, PASSED)
+    part = promql.share(*(per_second("packets", "region", HERE, *which) for which in (LEAKED, (PASSED,))))
     return [
         lines(
             "Leaked before naming",
             "Packets a second that passed because their flow had no name yet.",
-            {"{{direction}}": per_second("packets", "direction", HERE, *LEAKED)},
+            {"{{direction}}": or_zeros(per_second("packets", "direction", HERE, *LEAKED), *WAYS)},
             PACKETS,
         ),
         lines(
             "Leaked part",
             "Of the packets that passed.",
-            {"leaked": promql.share(per_second("packets", "region", HERE, *LEAKED), all_passed)},
+            {"leaked": or_zero(f"sum({part})")},
             SHARE,
         ),
     ]

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
-from citygate.kernel.skeleton import REFUSED_SIZE
 from citygate.lab.call import Call
 from citygate.lab.topology import GATEWAY, party
 from tests.e2e.pairs import Udp
@@ -109,17 +108,44 @@ def restarted(scene: Scene) -> Iterator[None]:
     yield
 
 
+def filled(name: str, element: Callable[[int], str]) -> Break:
+    """A set of the kernel, nearly. ``element``: one by its number, from 0 on."""
+
+    @contextmanager
+    def fill(scene: Scene) -> Iterator[None]:
+        room = int(scene.gateway.total("citygate_kernel_set_capacity", set=name))
+        file = scene.gateway.directory / "elements.nft"
+        elements = ", ".join(element(number) for number in range(int(room * 0.95)))
+        file.write_text(f"add element inet citygate {name} {{ {elements} }}\n")
+        done = scene.gateway.lab.run(GATEWAY, ["nft", "-f", str(file)])
+        assert done.returncode == 0, done.stderr
+        yield
+        nft(scene.gateway.lab, f"flush set inet citygate {name}")
+
+    return fill
+
+
+def refused(number: int) -> str:
+    """A subscriber."""
+    return f"0x10000 . {ip_address('10.10.0.0') + number}"
+
+
+def counter(number: int) -> str:
+    """No packets of the first zone: the bits below a zone's are not read."""
+    return f"{0x10000 + number:#x} . 0x0 . original"
+
+
 @contextmanager
-def set_filled(scene: Scene) -> Iterator[None]:
-    """With as many refused subscribers as nearly fill it."""
-    first = int(ip_address("10.10.0.0"))
-    keys = (f"0x10000 . {ip_address(first + number)}" for number in range(int(REFUSED_SIZE * 0.95)))
-    file = scene.gateway.directory / "refused.nft"
-    file.write_text(f"add element inet citygate refused4 {{ {', '.join(keys)} }}\n")
-    done = scene.gateway.lab.run(GATEWAY, ["nft", "-f", str(file)])
-    assert done.returncode == 0, done.stderr
+def unread(scene: Scene) -> Iterator[None]:
+    """Somebody asks while the table is away. The daemon makes it again within a second, and may be the faster."""
+
+    def failed() -> bool:
+        nft(scene.gateway.lab, "delete table inet citygate")
+        return scene.gateway.total("citygate_kernel_read_errors_total", what="counters") > before
+
+    before = scene.gateway.total("citygate_kernel_read_errors_total", what="counters")
+    until(failed, "a read to fail", PATIENCE)
     yield
-    nft(scene.gateway.lab, "flush set inet citygate refused4")
 
 
 @contextmanager
@@ -142,12 +168,17 @@ BROKEN: dict[str, Break] = {
     "CitygateLicenceEnded": licences_end(-2),
     "CitygateConntrackNearlyFull": little_room,
     "CitygateBlockRateChanged": much_refused,
-    "CitygateCounterSetNearlyFull": set_filled,
+    "CitygateCounterSetNearlyFull": filled("shadow_blocked", counter),
+    "CitygateRefusedSetCrowded": filled("refused4", refused),
     "CitygateUnfiltered": daemon_hung,
     "CitygateQueueDrops": daemon_hung,
     "CitygateSlowVerdicts": daemon_hung,
     "CitygateTableRemoved": table_removed,
+    "CitygateKernelUnread": unread,
     "CitygateRestarts": restarted,
     "CitygateDown": ended,
 }
 """By alert, the lasting damage last."""
+
+SOONER = {"CitygateConntrackNearlyFull": ("> 0.8", "> 0"), "CitygateBlockRateChanged": ("[5m]", "[10s]")}
+"""What is put in the place of what, so that an alert need not wait: not all that Prometheus saw is five minutes old."""

@@ -68,9 +68,9 @@ class Scene:
         """The time from the beginning to the end, for Prometheus."""
         return f"{math.ceil(self.over - self.began)}s"
 
-    def look(self, expression: str) -> Vector:
-        """A query of a panel, for Shenzhen where it asks for a region, at the end. Of a rate, the most there was."""
-        variables = {"job": "citygate", "instance": ".*", "region": "shenzhen", "service": ".*"}
+    def look(self, expression: str, region: str = "") -> Vector:
+        """A query of a panel, for this region where it asks for one, at the end. Of a rate, the most there was."""
+        variables = {"job": "citygate", "instance": ".*", "region": region, "service": ".*"}
         found = filled_in(expression, variables | {"__range": self.shown, "__rate_interval": "10s"})
         if "$__range" not in expression:
             found = f"max_over_time(({found})[{self.shown}:1s])"
@@ -99,13 +99,17 @@ def scene(directory: Path) -> Iterator[Scene]:
         register.write_text(text.replace("from: 2030-01-01", "from: 2990-01-01"))
         with gateway, Prometheus(lab, directory) as prometheus:
             began = time.time()
-            before = "last_over_time(citygate_kernel_set_capacity[1m] offset 30s)"
+            before = "last_over_time(citygate_kernel_set_capacity[1m] offset 45s)"
             until(lambda: bool(prometheus.query(before)), "Prometheus to know what was before", PATIENCE)
             sent = play(lab)
             packets = outcomes(gateway, "citygate_packets_total")
-            known = f"sum(sum_over_time(citygate:packets:increase30s[{math.ceil(time.time() - began)}s:30s]))"
+            half_minutes = "last_over_time(citygate:packets:increase30s[15s])"
+            known = f"sum(sum_over_time({half_minutes}[{math.ceil(time.time() - began)}s:30s]))"
             total = {sum(packets.values())}
             until(lambda: {*prometheus.query(known).values()} == total, "Prometheus to know every packet", PATIENCE)
+            summed = time.time()
+            newest = "timestamp(citygate:blocked:ratio5m)"
+            until(lambda: summed < max(prometheus.query(newest).values(), default=0), "the shares of all", PATIENCE)
             yield Scene(
                 gateway=gateway,
                 prometheus=prometheus,

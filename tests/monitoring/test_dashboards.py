@@ -22,6 +22,7 @@ from tests.test_metrics import sources
 
 GRAFANA_S = {"__range", "__rate_interval", "__url_time_range", "__value", "__data", "__field", "__all"}
 PROMETHEUS_S = {"up": set(), "scrape_duration_seconds": set(), "ALERTS": {"alertname", "alertstate", "severity"}}
+EMPTY = {"empty", "null"}
 COLOURS = {"green", "red", "orange", "blue", "purple", "text", "transparent"}
 
 each = pytest.mark.parametrize("uid", DASHBOARDS)
@@ -92,6 +93,15 @@ def test_every_panel_explains_itself(uid: str) -> None:
 
 
 @each
+def test_an_empty_cell_does_not_say_that_there_is_no_data(uid: str) -> None:
+    """Grafana puts a panel's words for no data in the place of each empty text, unless a mapping says otherwise."""
+    for name, panel in panels(DASHBOARDS[uid]).items():
+        special = [each["options"] for each in panel["fieldConfig"]["defaults"].get("mappings", [])]
+        shown = {each["match"]: each["result"]["text"] for each in special if "match" in each}
+        assert shown == (dict.fromkeys(EMPTY, "–") if panel["type"] == "table" else {}), name
+
+
+@each
 def test_values_are_asked_for_at_once_and_graphs_over_time(uid: str) -> None:
     over_time = {"timeseries", "heatmap"}
     for name, panel in panels(DASHBOARDS[uid]).items():
@@ -153,8 +163,9 @@ def test_links_lead_to_dashboards_and_their_variables(uid: str) -> None:
         assert chosen | kept <= variables(target), text
 
 
-def test_a_region_s_cell_leads_to_the_region() -> None:
-    matrix = panels(DASHBOARDS["citygate-overview"])["Regions and services / Refused part"]
+@pytest.mark.parametrize("title", ["Verdicts", "Rates"])
+def test_a_region_s_cell_leads_to_the_region(title: str) -> None:
+    matrix = panels(DASHBOARDS["citygate-overview"])[f"Regions and services / {title}"]
     (cell,) = matrix["fieldConfig"]["defaults"]["links"]
     assert "/d/citygate-region?var-region=${__data.fields[0]}&var-service=${__field.name}&" in cell["url"]
     (row,) = matrix["fieldConfig"]["overrides"]
@@ -168,7 +179,8 @@ def test_no_colour_stands_alone(uid: str) -> None:
     """Those that say something come with a word, dashes or a line; and all are named, so that they fit both themes."""
     for name, panel in panels(DASHBOARDS[uid]).items():
         defaults = panel["fieldConfig"]["defaults"]
-        words = [each for mapping in defaults.get("mappings", []) for each in mapping["options"].values()]
+        mappings = [each["options"] for each in defaults.get("mappings", []) if each["type"] == "value"]
+        words = [each for mapping in mappings for each in mapping.values()]
         assert all(word["text"] for word in words), name
         steps = defaults.get("thresholds", {}).get("steps", [])
         if len(steps) > 1:
