@@ -52,8 +52,8 @@ install_grafana() {
         ;;
     *://*)
         install ca-certificates curl
-        curl -fsSL -o /var/tmp/grafana.deb "$given"
-        given=/var/tmp/grafana.deb
+        curl -fsSL -o "$library/grafana.deb" "$given"
+        given=$library/grafana.deb
         ;;
     *) given=$(readlink -f "$given") ;;
     esac

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -133,6 +134,18 @@ def test_status_page_is_served_to_other_machines(lab: Lab) -> None:
     with lab.inside("shanghai"):
         assert "shenzhen" in page("http://10.20.0.1:9436/status.json")
         assert "<html" in page("http://10.20.0.1:9436/")
+
+
+def test_status_page_is_not_served_to_public_addresses(lab: Lab) -> None:
+    """The unit lets private addresses in and no others, whatever address it listens on."""
+    for place, gateway, answers in (("shanghai", "10.20.0.1", True), ("internet", "198.51.100.1", False)):
+        with lab.inside(place):
+            try:
+                socket.create_connection((gateway, 9436), timeout=10).close()
+            except TimeoutError:
+                assert not answers
+            else:
+                assert answers
 
 
 def test_real_machines_can_talk_as_namespaces_do(lab: Lab) -> None:
