@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.tools import region
-from tests.service.service import UNIT, Service
+from tests.service.service import CONFIG, UNIT, Service
 
 POLICY = region("match: {service: skypeout}, action: reject")
 
@@ -80,3 +80,18 @@ def test_a_configuration_that_cannot_be_read_keeps_the_table(service: Service) -
     assert service.table() == table
     assert "citygate.yaml:1:37: `on_stop`: 'perhaps' is not remove or keep" in service.log()
     assert "the table stays in place: the configuration does not say" in service.log()
+
+
+def test_a_configuration_closed_to_root_keeps_the_table(service: Service) -> None:
+    """Root without CAP_DAC_OVERRIDE, as is said in docs/install.md."""
+    service.start({"shenzhen": POLICY})
+    table = service.table()
+    service.run("sh", "-c", f"chown citygate:citygate {CONFIG} && chmod 600 {CONFIG}")
+    service.run("systemctl", "restart", UNIT)
+    service.run("systemctl", "stop", UNIT)
+    assert service.table() == table
+    assert f"{CONFIG}:1:1: cannot be read" in service.log()
+    service.run("sh", "-c", f"chown root:citygate {CONFIG} && chmod 640 {CONFIG}")
+    service.run("systemctl", "start", UNIT)
+    service.run("systemctl", "stop", UNIT)
+    assert service.table() == ""
