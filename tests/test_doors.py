@@ -79,8 +79,8 @@ def outside(*packages: str) -> list[Path]:
 
 
 def test_only_the_kernel_package_runs_programs() -> None:
-    # The lab stands apart: it builds hosts to send packets from, and none of it runs on a gateway. So does what the unit
-    # calls when the daemon has ended, to ask systemctl.
+    # The lab stands apart: it builds hosts to send packets from, and none of it runs on a gateway. So does what the
+    # unit calls when the daemon has ended: it asks systemctl.
     assert "kernel/nft.py" in {place(path) for path in PYTHON if "subprocess" in set(imported(path))}
     runs = re.compile(r"\bos\.(system|popen|exec\w+|spawn\w+|posix_spawn\w*|fork)\b|\bpty\b")
     for path in outside("kernel", "lab", "stopped.py"):
