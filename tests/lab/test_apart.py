@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -85,6 +87,19 @@ def test_tcp_is_refused_in_words(lab: Lab) -> None:
 def test_nobody_answers(lab: Lab) -> None:
     with lab.inside("beijing"), pytest.raises(LabError, match="`citygate lab answer` has to run on the other"):
         apart.call("dns", party("beijing"), party("shanghai"), 6, 1)
+
+
+@pytest.mark.usefixtures("answering")
+@pytest.mark.parametrize("asked", ["skypeout 1 1000000000", "skypeout 1 -1", "skypeout 1", "s" * 100_000])
+def test_what_nobody_should_ask_is_refused(lab: Lab, asked: str) -> None:
+    with lab.inside("shenzhen"):
+        control = socket.create_connection((party("internet").address(4), apart.PORT), timeout=30)
+    # Who sends a long line is hung up on in the middle of it.
+    with control, control.makefile("rb") as lines, suppress(ConnectionError):
+        control.sendall(asked.encode() + b"\n")
+        assert lines.readline() not in (b"", b"ready\n")
+    [flow], _ = called(lab, "dns")
+    assert flow.arrived == flow.sent
 
 
 @pytest.mark.usefixtures("answering")

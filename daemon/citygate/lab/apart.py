@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import takewhile
 
 from citygate.lab import flows
-from citygate.lab.call import FRAME_SECONDS, server_address
+from citygate.lab.call import FRAME_SECONDS, LONGEST_SECONDS, server_address
 from citygate.lab.flows import FRAMES, Flow
 from citygate.lab.results import FlowResult, Report, endpoint
 from citygate.lab.topology import PARTIES, Lab, LabError, Party
@@ -27,6 +27,7 @@ from citygate.lab.wire import IMPATIENT_SECONDS, WAIT_SECONDS
 
 PORT = 12300
 """Where the machine that answers is told what comes, over TCP."""
+REQUEST_BYTES = 200
 PATIENCE = 10.0
 """Seconds that it may take to say that it is ready, or what it got."""
 
@@ -154,7 +155,9 @@ class Answering:
 def _serve(control: socket.socket) -> None:
     with control, control.makefile("r") as lines, ExitStack() as ending:
         try:
-            name, seed, frames = lines.readline().split()
+            name, seed, frames = lines.readline(REQUEST_BYTES).split()
+            if not 0 <= int(frames) * FRAME_SECONDS <= LONGEST_SECONDS:
+                raise ValueError(f"no call speaks for {frames} frames")
             callee, family = _called(control.getsockname()[0])
             answers = [_Answer(flow, callee, family, ending) for flow in _script(name, int(seed), int(frames))]
         except (LabError, OSError, ValueError, KeyError) as error:

@@ -20,6 +20,8 @@ from citygate.lab.topology import Lab, LabError, Party, host
 from citygate.lab.udp import Address, Refusal, UdpSocket
 
 FRAME_SECONDS = 0.020
+LONGEST_SECONDS = 3600.0
+"""Of a call between machines: whoever reaches the other may ask for one, and each message is made beforehand."""
 LATE_SECONDS = 0.25
 """A frame that has not arrived after this long is lost."""
 CUT_FRAMES = 5

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from citygate.lab import flows, netns
-from citygate.lab.call import FRAME_SECONDS
+from citygate.lab.call import FRAME_SECONDS, LONGEST_SECONDS
 from citygate.lab.topology import GATEWAY, HOSTS, PARTIES, Lab, LabError, party
 from citygate.tables import console
 
@@ -121,7 +121,7 @@ def play(name: str, what: str, sender: str, receiver: str, ipv6: bool, sockets: 
 @click.option("--from", "sender", required=True, type=click.Choice(list(PARTIES)), help="Whom this machine stands for.")
 @click.option("--to", "receiver", default="internet", show_default=True, type=click.Choice(list(PARTIES)))
 @click.option("--ipv6", is_flag=True, help="Send over IPv6.")
-@click.option("--seconds", type=click.FloatRange(min=0, max=3600), help="How long a call (skype, skypeout) speaks.")
+@click.option("--seconds", type=click.FloatRange(0, LONGEST_SECONDS), help="How long a call (skype, skypeout) speaks.")
 @click.option("--seed", type=int, help="Draw the same ports and payloads again; by default new ones.")
 def call(what: str, sender: str, receiver: str, ipv6: bool, seconds: float | None, seed: int | None) -> None:
     """Send a synthetic UDP flow to another machine of a lab of machines, where `citygate lab answer` runs.
